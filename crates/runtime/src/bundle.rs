@@ -1,0 +1,53 @@
+//! What a container is made from.
+
+use sampan_types::{
+    Mount,
+    spec::{ConsoleSize, Spec},
+};
+use std::{os::fd::OwnedFd, path::Path};
+
+/// A container to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle<'a> {
+    /// Its identity, shown to hooks and in errors.
+    pub id: &'a str,
+    /// The specification.
+    pub spec: &'a Spec,
+    /// The bundle's directory, absolute; relative paths of the specification start there.
+    pub path: &'a Path,
+    /// Where the root filesystem comes from.
+    pub rootfs: Rootfs<'a>,
+}
+
+/// Where a root filesystem comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Rootfs<'a> {
+    /// The directory `root.path` of the specification, as it is.
+    Spec,
+    /// A snapshot's mount, made inside the container's namespaces; id-mapped where it has a new user namespace.
+    Mount(&'a Mount),
+}
+
+/// A process's standard input, output and error.
+#[derive(Debug)]
+pub enum Stdio {
+    /// The caller's own.
+    Inherit,
+    /// These three.
+    Fds([OwnedFd; 3]),
+    /// A terminal made from the container's own devpts. Its master is given back (`console`), `/dev/console` shows its slave.
+    Console {
+        /// Size at start.
+        size: Option<ConsoleSize>,
+    },
+}
+
+/// What the specification has no word for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// The kernel kills init as soon as the calling process ends (`PR_SET_PDEATHSIG`).
+    pub die_with_parent: bool,
+    /// The container's root may make control groups of its own below the container's (system containers): the
+    /// directory and its delegatable files are given to the mapped root, in every hierarchy.
+    pub delegate_cgroup: bool,
+}

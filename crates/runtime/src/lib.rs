@@ -1,0 +1,17 @@
+//! From an OCI runtime specification to a process in its namespaces.
+//!
+//! [`create`] takes a [`Bundle`] to the specification's *created* point: control groups, namespaces, mounts, devices
+//! are there and a child waits; [`Container::start`] lets it run the program; [`Container::exec`] runs another one
+//! beside it; [`Container::delete`] kills what is left and removes the control group. Whatever fails, nothing stays
+//! behind, and the first error is the one that is returned.
+//!
+//! Everything here is synchronous and must be called from a process with exactly one thread, since children are cloned:
+//! [`create`] and `exec` refuse otherwise.
+
+pub mod cgroup;
+
+mod bundle;
+mod container;
+
+pub use bundle::{Bundle, Options, Rootfs, Stdio};
+pub use container::{Container, Exec, create};
