@@ -1,0 +1,73 @@
+//! Cloning a process that has exactly one thread (clone(2), `clone3`).
+
+use crate::{check, process};
+use rustix::thread::UnshareFlags;
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// linux/sched.h; the constant of `libc` is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A process just made.
+#[derive(Debug)]
+pub struct Child {
+    /// Its number in the caller's process namespace.
+    pub pid: i32,
+    /// Refers to it for ever; readable once it has ended.
+    pub pidfd: OwnedFd,
+}
+
+/// Clones the calling process. The child is in new namespaces of the kinds in `namespaces`, in the control group
+/// (version 2) whose directory is `cgroup` (Linux 5.7), runs `work` on a copy of the caller's memory and ends with the
+/// code that it gives, by `_exit`: no destructor or exit handler of the caller's runs twice.
+///
+/// # Errors
+/// `InvalidInput` where the caller has more than one thread, since the child would inherit locks that nobody opens;
+/// else what clone3 gives (Linux 5.3): `PermissionDenied` without the right to make namespaces, `ENOSPC` beyond a limit of
+/// their number.
+pub fn clone(
+    namespaces: UnshareFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+    work: impl FnOnce() -> i32,
+) -> io::Result<Child> {
+    if process::thread_count()? != 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a process with several threads cannot be cloned",
+        ));
+    }
+    let mut pidfd: libc::c_int = -1;
+    let mut flags = u64::from(namespaces.bits()) | libc::CLONE_PIDFD as u64;
+    if cgroup.is_some() {
+        flags |= CLONE_INTO_CGROUP;
+    }
+    let args = libc::clone_args {
+        flags,
+        pidfd: (&raw mut pidfd).addr() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: cgroup.map_or(0, |directory| directory.as_raw_fd() as u64),
+    };
+    // SAFETY: `args` is a valid clone_args that the kernel only reads, but for the pidfd it stores at a local that
+    // outlives the call. Without CLONE_VM the child has its own copy of all memory and goes on with the same stack; the
+    // caller has one thread, so no lock in that copy is held by a thread that does not exist there.
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        let code = catch_unwind(AssertUnwindSafe(work)).unwrap_or(101);
+        // SAFETY: ends the process at once; nothing of it is used afterwards.
+        unsafe { libc::_exit(code) }
+    }
+    // SAFETY: clone3 succeeded with CLONE_PIDFD, so `pidfd` is a new descriptor that nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid: pid as i32, pidfd })
+}

@@ -1,0 +1,53 @@
+//! Becoming another program (execve(2)), and what must be right just before.
+
+use crate::check;
+use std::{
+    ffi::{CStr, CString},
+    io,
+};
+
+/// Replaces the calling process by a program. Returns only when that fails, with the reason.
+pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> io::Error {
+    let argv = pointers(argv);
+    let envp = pointers(envp);
+    // SAFETY: `path` ends with a null byte; both arrays end with a null pointer, and the strings they point to are
+    // borrowed for the whole call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// The array of pointers, closed by a null pointer, that execve(2) and posix_spawn(3) take.
+pub(crate) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Marks every descriptor from `first` up to be closed at `execve` (close_range(2) with `CLOSE_RANGE_CLOEXEC`, Linux 5.11).
+///
+/// # Errors
+/// On older kernels.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: only a flag of descriptors changes; none is closed while this program runs.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
+    Ok(())
+}
+
+/// Sets the execution domain (personality(2)), as in `PER_LINUX32` (8).
+///
+/// # Errors
+/// For a domain the kernel does not know.
+pub fn set_personality(domain: u32) -> io::Result<()> {
+    // SAFETY: takes a number, touches no memory of ours.
+    check(unsafe { libc::personality(libc::c_ulong::from(domain)) })?;
+    Ok(())
+}
+
+/// Gives the calling process a new session keyring of this name (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`), so that it
+/// does not share the caller's.
+///
+/// # Errors
+/// `Unsupported` (`ENOSYS`) in kernels without keys, `EDQUOT` beyond the user's quota.
+pub fn join_session_keyring(name: &CStr) -> io::Result<()> {
+    // SAFETY: the kernel reads the name, which ends with a null byte and outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })?;
+    Ok(())
+}
