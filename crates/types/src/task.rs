@@ -17,7 +17,13 @@
 //! When the container's init ends (and does not reboot), the shim writes the exit into `state.json`, pushes
 //! [`Reply::Exited`] to those who wait, and then runs [`TaskConfig::on_exit`] in its own place (`execve`), so that network and
 //! record are tidied without a daemon. Where a waiting connection asked with `cleans: true`, the shim first gives it
-//! the chance: it exits at [`Request::Cleaned`], and runs `on_exit` if that connection is closed without it.
+//! the chance: it exits at [`Request::Cleaned`], and runs `on_exit` if that connection is closed without it. Descriptor 3
+//! is taken for such a connection until `Start` has succeeded: after [`Reply::Failed`] to create or start the engine
+//! tidies and says `Cleaned`; if it goes before `Start`, the container is killed and `on_exit` runs.
+//!
+//! The entry in `<run>/shims` stays until all is tidy, so that a sweep finds whatever was interrupted: the shim removes it
+//! at `Cleaned`; `on_exit`, which has the shim's process number and start time, removes it as its last act.
+//! What goes wrong when nobody listens stands in `<bundle>/shim.log`, which is `on_exit`'s standard error too.
 
 use crate::{ContainerId, ErrorKind, ExitRecord, Mount, spec};
 use serde::{Deserialize, Serialize};
@@ -35,6 +41,10 @@ pub struct TaskConfig {
     pub system: bool,
     /// Whether standard input is a pipe that stays open for attachers; `/dev/null` otherwise. Ignored with a terminal.
     pub stdin_open: bool,
+    /// Standard input ends when the first client that was attached to it goes, though it did not end it (Docker's
+    /// `StdinOnce`: `run -i` whose terminal was closed). Ignored with a terminal.
+    #[serde(default)]
+    pub stdin_once: bool,
     /// Standard output and error are appended here as lines of JSON (`{"log":…,"stream":…,"time":…}`).
     pub log: Option<PathBuf>,
     /// Rows and columns of the terminal at start.
@@ -93,7 +103,10 @@ pub enum Request {
     /// Connects to the task's stdio; legal at any time, before start too, so that nothing is lost. Answer:
     /// [`Reply::Attached`] with one descriptor: a stream socket. With a terminal it carries raw bytes both ways; without one, output comes as Docker's
     /// frames (stream number 1 or 2, three zero bytes, length in four bytes big endian), input goes raw. Shutting down
-    /// the writing side ends the input. The shim never blocks the container on an attacher that has gone.
+    /// the writing side ends the input (not a terminal's). The shim never blocks the container on an attacher that has
+    /// gone. One that reads slowly holds the container's output up, as a pipe would, where it came over descriptor 3,
+    /// before the start or with stdin, so that `run` in the foreground loses nothing (given up when it has taken nothing
+    /// for ten minutes); any other one is dropped when it lags by more than 1 MiB.
     Attach {
         /// Whether what the client writes becomes standard input.
         stdin: bool,
@@ -148,6 +161,9 @@ pub enum Reply {
     Created {
         /// Init.
         init: ProcessId,
+        /// What the runtime passed over, in words for the user.
+        #[serde(default)]
+        warnings: Vec<String>,
     },
     /// Init runs the program.
     Started {
