@@ -1,0 +1,1 @@
+//! Layers made in the test, unpacked.
