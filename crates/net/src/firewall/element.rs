@@ -1,0 +1,115 @@
+//! Elements of the table's sets and maps: what networks and endpoints are in the firewall.
+
+use crate::network::{Endpoint, Network};
+use sampan_types::{PortMapping, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// An element: the set or map, its key and, in a map, its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Element {
+    pub(super) set: &'static str,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+    /// What it stands for, for messages.
+    pub(super) what: String,
+}
+
+impl PartialEq for Element {
+    fn eq(&self, other: &Self) -> bool {
+        (self.set, &self.key, &self.value) == (other.set, &other.key, &other.value)
+    }
+}
+
+impl Element {
+    /// An element that was found in the firewall.
+    pub(super) fn found(set: &'static str, key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        Self { set, key, value, what: "an element".into() }
+    }
+
+    /// Whether both are the same port of the host.
+    pub(crate) fn same_port(&self, other: &Self) -> bool {
+        (self.set, &self.key) == (other.set, &other.key)
+    }
+
+    /// The address and port that a published port leads to.
+    pub(crate) fn target(&self) -> Option<SocketAddr> {
+        let value = self.value.as_deref()?;
+        let (address, port): (IpAddr, &[u8; 4]) = match value.len() {
+            8 => (Ipv4Addr::from(*value.first_chunk::<4>()?).into(), value.last_chunk()?),
+            20 => (Ipv6Addr::from(*value.first_chunk::<16>()?).into(), value.last_chunk()?),
+            _ => return None,
+        };
+        Some(SocketAddr::new(address, u16::from_be_bytes([port[0], port[1]])))
+    }
+}
+
+/// The maps that endpoints fill.
+pub(super) const MAPS: [&str; 4] = ["ports4", "ports6", "bound4", "bound6"];
+
+/// What a network is in the firewall.
+pub(crate) fn of_network(network: &Network) -> Vec<Element> {
+    let bridge = link_key(&network.bridge);
+    let element = |set, key| Element { set, key, value: None, what: format!("network {}", network.name) };
+    let mut elements = vec![
+        element("bridges", bridge.clone()),
+        element("within", [bridge.clone(), bridge].concat()),
+        element("resolvers4", network.ipv4_gateway.octets().into()),
+    ];
+    elements.extend(network.ipv6_gateway.map(|gateway| element("resolvers6", gateway.octets().into())));
+    elements
+}
+
+/// What an endpoint's published ports are in the firewall.
+pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Vec<Element> {
+    let targets = [Some(IpAddr::V4(endpoint.ipv4)), endpoint.ipv6.map(IpAddr::V6)];
+    let mut elements = Vec::new();
+    for mapping in &endpoint.ports {
+        for target in targets.into_iter().flatten().filter(|target| reaches(mapping.host_ip, *target)) {
+            elements.push(published(mapping, target));
+        }
+    }
+    elements
+}
+
+/// Whether a port published on `host_ip` leads to an address of this family: IPv4 to IPv4, IPv6 to IPv6.
+fn reaches(host_ip: Option<IpAddr>, target: IpAddr) -> bool {
+    host_ip.is_none_or(|host_ip| host_ip.is_ipv4() == target.is_ipv4())
+}
+
+fn published(mapping: &PortMapping, target: IpAddr) -> Element {
+    let port = |port: u16| [port.to_be_bytes(), [0; 2]].concat();
+    let service = [vec![number(mapping.protocol), 0, 0, 0], port(mapping.host_port)].concat();
+    // The unspecified address is every address of its family.
+    let bound = mapping.host_ip.filter(|address| !address.is_unspecified());
+    let (set, key) = match (bound, target) {
+        (None, IpAddr::V4(_)) => ("ports4", service),
+        (None, IpAddr::V6(_)) => ("ports6", service),
+        (Some(address), IpAddr::V4(_)) => ("bound4", [octets(address), service].concat()),
+        (Some(address), IpAddr::V6(_)) => ("bound6", [octets(address), service].concat()),
+    };
+    let value = [octets(target), port(mapping.container_port)].concat();
+    Element { set, key, value: Some(value), what: format!("port {}/{}", mapping.host_port, mapping.protocol) }
+}
+
+/// The protocol's number in an IP header.
+fn number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+        Protocol::Sctp => 132,
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+/// A link's name as a key: 16 bytes, filled up with zeros.
+fn link_key(name: &str) -> Vec<u8> {
+    let mut key = name.as_bytes().to_vec();
+    key.resize(16, 0);
+    key
+}
