@@ -65,6 +65,10 @@ fn wire(network: &Network, endpoint: &Endpoint, host: &mut Socket, netns: Borrow
     let create = |host: &mut Socket| {
         let mut changes = Batch::default();
         link::add_veth(&mut changes, &pair);
+        if !endpoint.ports.is_empty() {
+            // With `br_netfilter`, a connection to a port that the endpoint publishes itself never leaves the bridge.
+            link::set_hairpin(&mut changes, &name);
+        }
         host.commit(changes)
     };
     match create(host) {

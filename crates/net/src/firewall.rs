@@ -7,7 +7,7 @@ mod table;
 pub(crate) use element::{Element, of_endpoint, of_network};
 
 use crate::netlink::{Batch, Refusal, Socket};
-use element::MAPS;
+use element::OF_ENDPOINTS;
 use netlink_bindings::nftables::{
     IterableSetelemAttrs, IterableSetelemListAttrs, Nfgenmsg, PushSetelemListAttrs, Request,
 };
@@ -113,8 +113,8 @@ impl<'a> Firewall<'a> {
     /// The endpoints' elements that are there.
     pub(crate) fn published(&mut self) -> Result<Vec<Element>, Refusal> {
         let mut found = Vec::new();
-        for map in MAPS {
-            found.extend(self.list(map)?);
+        for set in OF_ENDPOINTS {
+            found.extend(self.list(set)?);
         }
         Ok(found)
     }

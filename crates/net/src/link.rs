@@ -127,6 +127,14 @@ pub(crate) fn add_veth(batch: &mut Batch, pair: &VethPair<'_>) {
     batch.push(format!("create the link {} with its peer {}", pair.host, pair.inside), &request);
 }
 
+/// Lets a bridge send frames back through the port that they came in by (`IFLA_BRPORT_MODE`).
+pub(crate) fn set_hairpin(batch: &mut Batch, name: &str) {
+    let mut request = rt_link::Request::new().op_newlink_do(&Ifinfomsg::default());
+    let attributes = request.encode().push_ifname_bytes(name.as_bytes());
+    drop(attributes.nested_linkinfo().nested_slave_data_bridge().push_mode(1));
+    batch.push(format!("set the hairpin mode of {name}"), &request);
+}
+
 /// Brings a link up.
 pub(crate) fn set_up(batch: &mut Batch, name: &str, index: u32) {
     let header = Ifinfomsg { ifi_index: index as i32, ifi_flags: UP, ifi_change: UP, ..Default::default() };

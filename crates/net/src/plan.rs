@@ -156,14 +156,10 @@ impl Ports {
             return Some(Holder::Program(*listener));
         }
         let wanted = firewall::of_endpoint(&Endpoint { ports: vec![mapping.clone()], ..endpoint.clone() });
-        self.published.iter().find(|found| wanted.iter().any(|wanted| wanted.same_port(found))).and_then(
-            |found| {
-                let target = found.target()?;
-                // What the endpoint left behind itself is replaced, not in its way.
-                let own = target.ip() == endpoint.ipv4 || Some(target.ip()) == endpoint.ipv6.map(IpAddr::V6);
-                (!own).then_some(Holder::Endpoint(target.ip()))
-            },
-        )
+        // What the endpoint left behind itself is replaced, not in its way.
+        let own = [Some(IpAddr::V4(endpoint.ipv4)), endpoint.ipv6.map(IpAddr::V6)];
+        let found = self.published.iter().filter(|found| wanted.iter().any(|wanted| wanted.same_port(found)));
+        found.filter_map(firewall::Element::address).find(|a| !own.contains(&Some(*a))).map(Holder::Endpoint)
     }
 }
 

@@ -49,7 +49,7 @@ fn put_elements(network: &Network, live: &[Endpoint]) -> Result<(), Refusal> {
         IpAddr::V6(address) => network.ipv6.is_some_and(|subnet| subnet.contains(&address)),
     };
     let mut stale = firewall.published()?;
-    stale.retain(|found| found.target().is_some_and(|target| inside(target.ip())) && !wanted.contains(found));
+    stale.retain(|found| found.address().is_some_and(inside) && !wanted.contains(found));
     firewall.remove(&stale)?;
     match firewall.add(&wanted) {
         // Something emptied the firewall between the two.

@@ -2,7 +2,7 @@
 
 use crate::network::{Endpoint, Network};
 use sampan_types::{PortMapping, Protocol};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An element: the set or map, its key and, in a map, its value.
 #[derive(Debug, Clone)]
@@ -31,20 +31,19 @@ impl Element {
         (self.set, &self.key) == (other.set, &other.key)
     }
 
-    /// The address and port that a published port leads to.
-    pub(crate) fn target(&self) -> Option<SocketAddr> {
-        let value = self.value.as_deref()?;
-        let (address, port): (IpAddr, &[u8; 4]) = match value.len() {
-            8 => (Ipv4Addr::from(*value.first_chunk::<4>()?).into(), value.last_chunk()?),
-            20 => (Ipv6Addr::from(*value.first_chunk::<16>()?).into(), value.last_chunk()?),
-            _ => return None,
-        };
-        Some(SocketAddr::new(address, u16::from_be_bytes([port[0], port[1]])))
+    /// The address of the endpoint that an element is for.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        // In `loops` the key begins with it, in the maps the value.
+        let bytes = self.value.as_deref().unwrap_or(&self.key);
+        match self.set.ends_with('4') {
+            true => Some(Ipv4Addr::from(*bytes.first_chunk::<4>()?).into()),
+            false => Some(Ipv6Addr::from(*bytes.first_chunk::<16>()?).into()),
+        }
     }
 }
 
-/// The maps that endpoints fill.
-pub(super) const MAPS: [&str; 4] = ["ports4", "ports6", "bound4", "bound6"];
+/// The sets and maps that endpoints fill.
+pub(super) const OF_ENDPOINTS: [&str; 6] = ["ports4", "ports6", "bound4", "bound6", "loops4", "loops6"];
 
 /// What a network is in the firewall.
 pub(crate) fn of_network(network: &Network) -> Vec<Element> {
@@ -67,6 +66,14 @@ pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Vec<Element> {
         for target in targets.into_iter().flatten().filter(|target| reaches(mapping.host_ip, *target)) {
             elements.push(published(mapping, target));
         }
+    }
+    if !elements.is_empty() {
+        elements.extend(targets.into_iter().flatten().map(|target| Element {
+            set: if target.is_ipv4() { "loops4" } else { "loops6" },
+            key: [octets(target), octets(target)].concat(),
+            value: None,
+            what: format!("the address {target}"),
+        }));
     }
     elements
 }

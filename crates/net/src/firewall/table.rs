@@ -7,11 +7,14 @@
 //! | `resolvers4`, `resolvers6` | gateway address | | network |
 //! | `ports4`, `ports6` | protocol, host port | address, port | endpoint published on every address |
 //! | `bound4`, `bound6` | address, protocol, host port | address, port | endpoint published on one address |
+//! | `loops4`, `loops6` | address, address | | endpoint that publishes: from itself to itself |
 //!
 //! What the rules mean:
 //! - A published port is led to its endpoint wherever the connection comes from: outside, the host itself, another
 //!   endpoint. The client's source address stays, but for two cases in which the answer would not find back: from
-//!   127.0.0.0/8, and from an endpoint to a port published by its own network. These get the gateway's address.
+//!   127.0.0.0/8, and from an endpoint to a port published by its own network. These get the gateway's address. (With
+//!   `br_netfilter`, the firewall sees frames between ports of a bridge too, without the link that they came in by.
+//!   The answer then finds back by itself, but for an endpoint that connects to itself: hence `loops`.)
 //! - ::1 is left alone: the kernel has no way to lead a connection from there elsewhere (no `route_localnet` for
 //!   IPv6), and refused at once is better than lost; `localhost` then falls back to 127.0.0.1.
 //! - Port 53 of a gateway always reaches the engine's resolver, whatever is published.
@@ -50,6 +53,13 @@ mod kind {
     pub(super) const LINK: u32 = 41;
 }
 
+/// A set's remark for programs that list it (`NFTNL_UDATA_SET_KEYBYTEORDER`, 4 bytes, `BYTEORDER_HOST_ENDIAN`): its
+/// keys are in the host's byte order. nft prints names of links only with it.
+const HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
+
 const fn kinds<const N: usize>(kinds: [u32; N]) -> u32 {
     let (mut all, mut n) = (0, 0);
     while n < N {
@@ -65,7 +75,7 @@ type Set = (&'static str, (u32, u32), Option<(u32, u32)>);
 const VALUE4: Option<(u32, u32)> = Some((kinds([kind::ADDRESS4, kind::PORT]), 8));
 const VALUE6: Option<(u32, u32)> = Some((kinds([kind::ADDRESS6, kind::PORT]), 20));
 
-const SETS: [Set; 8] = [
+const SETS: [Set; 10] = [
     ("bridges", (kind::LINK, 16), None),
     ("within", (kinds([kind::LINK, kind::LINK]), 32), None),
     ("resolvers4", (kind::ADDRESS4, 4), None),
@@ -74,6 +84,8 @@ const SETS: [Set; 8] = [
     ("ports6", (kinds([kind::PROTOCOL, kind::PORT]), 8), VALUE6),
     ("bound4", (kinds([kind::ADDRESS4, kind::PROTOCOL, kind::PORT]), 12), VALUE4),
     ("bound6", (kinds([kind::ADDRESS6, kind::PROTOCOL, kind::PORT]), 24), VALUE6),
+    ("loops4", (kinds([kind::ADDRESS4, kind::ADDRESS4]), 8), None),
+    ("loops6", (kinds([kind::ADDRESS6, kind::ADDRESS6]), 32), None),
 ];
 
 /// A chain: name, and where it is hooked: type, hook, priority (`raw` is -300, `dstnat` -100, `srcnat` 100).
@@ -113,6 +125,10 @@ const fn port(register: u32) -> Expression {
     Expression::Payload(PayloadBase::TransportHeader, 2, 2, register)
 }
 
+/// Source and destination address together: they stand side by side in both headers.
+const BOTH4: Expression = Expression::Payload(PayloadBase::NetworkHeader, 12, 8, R0);
+const BOTH6: Expression = Expression::Payload(PayloadBase::NetworkHeader, 8, 32, R0);
+
 /// All rules, by chain, in their order.
 fn rules() -> Vec<(&'static str, Vec<Expression>)> {
     use Expression::{
@@ -142,6 +158,8 @@ fn rules() -> Vec<(&'static str, Vec<Expression>)> {
         rule("output", &[&[Jump("publish")]]),
         rule("postrouting", &[&[IN_LINK, In("bridges"), OUT_LINK, NotIn("bridges"), Masquerade]]),
         rule("postrouting", &[&dnatted, &[IN_LINK, AND_OUT_LINK, In("within"), Masquerade]]),
+        rule("postrouting", &[&dnatted, &IS_IPV4, &[BOTH4, In("loops4"), Masquerade]]),
+        rule("postrouting", &[&dnatted, &IS_IPV6, &[BOTH6, In("loops6"), Masquerade]]),
         rule(
             "postrouting",
             &[&[OUT_LINK, In("bridges")], &IS_IPV4, &[SOURCE4_HEAD, LOOPBACK_HEAD, Masquerade]],
@@ -167,7 +185,10 @@ pub(super) fn create(batch: &mut Batch, table: &str) {
     for (n, (name, (key_kind, key_length), value)) in (1..).zip(SETS) {
         let mut request = Request::new().set_create().op_newset_do(&header());
         let set = request.encode().push_table_bytes(table.as_bytes()).push_name_bytes(name.as_bytes());
-        let set = set.push_id(n).push_key_type(key_kind).push_key_len(key_length);
+        let mut set = set.push_id(n).push_key_type(key_kind).push_key_len(key_length);
+        if key_kind == kind::LINK {
+            set = set.push_userdata(&HOST_ORDER);
+        }
         drop(match value {
             Some((kind, length)) => {
                 set.push_flags(SetFlags::Map as u32).push_data_type(kind).push_data_len(length)
