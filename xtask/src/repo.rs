@@ -1,0 +1,17 @@
+//! Where things lie: the checkout, the build's target directory, the cache.
+
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+
+/// The checkout that this tool was built from.
+pub(crate) fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// A folder of `.cache/`, made if it is not there: outside git, safe to delete at any time.
+pub(crate) fn cache(name: &str) -> Result<PathBuf> {
+    let path = root().join(".cache").join(name);
+    std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
+}
