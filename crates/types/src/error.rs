@@ -99,6 +99,14 @@ impl Error {
         causes
     }
 
+    /// Lets a second failure, met while cleaning up after this one, ride along.
+    #[must_use]
+    pub fn also(self, second: &Self) -> Self {
+        let causes = self.causes().join(": ");
+        let text = format!("{causes}; while cleaning up: {second:?}");
+        Self { source: Some(text.trim_start_matches("; ").into()), ..self }
+    }
+
     /// A failed kernel call or file operation: the kind follows from the error number.
     pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;

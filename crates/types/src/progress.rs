@@ -11,6 +11,11 @@ pub trait Progress: Send + Sync {
         let _ = (done, total);
     }
 
+    /// Something was passed over that the caller should know of.
+    fn warn(&self, what: &str) {
+        let _ = what;
+    }
+
     /// A line of output of a tool that the engine runs, for those who want to see it.
     fn detail(&self, line: &str) {
         let _ = line;

@@ -1,0 +1,118 @@
+//! The engine's networks: today the default bridge.
+
+use crate::Engine;
+use sampan_net::{Endpoint, Network};
+use sampan_store::NetworkRecord;
+use sampan_types::{ContainerRecord, EndpointRecord, Error, ErrorKind, NetworkMode, Result};
+
+/// Name of the default network.
+const DEFAULT: &str = "bridge";
+
+impl Engine {
+    /// The default network; its subnets are chosen when it is first needed, and stay.
+    pub(crate) fn default_network(&self) -> Result<Network> {
+        if let Some(record) = self.store.network(DEFAULT)? {
+            return decode(record);
+        }
+        // Two engines on one host start looking from different places.
+        let (ipv4, ipv6) = sampan_net::choose_subnets(self.paths.instance().as_bytes(), &[])?;
+        let first = |address: std::net::Ipv4Addr| std::net::Ipv4Addr::from(u32::from(address) + 1);
+        let network = Network {
+            name: DEFAULT.to_owned(),
+            bridge: self.paths.bridge(),
+            table: self.paths.instance().to_owned(),
+            ipv4,
+            ipv4_gateway: first(ipv4.network()),
+            ipv6: Some(ipv6),
+            ipv6_gateway: Some(std::net::Ipv6Addr::from(u128::from(ipv6.network()) + 1)),
+            mtu: None,
+        };
+        let record = serde_json::to_value(&network)
+            .map_err(|error| Error::new(ErrorKind::Internal, "cannot encode a network").because(error))?;
+        let inserted = self.store.insert_network(&NetworkRecord {
+            name: network.name.clone(),
+            subnet: network.ipv4,
+            gateway: network.ipv4_gateway,
+            subnet6: network.ipv6,
+            gateway6: network.ipv6_gateway,
+            record,
+        });
+        match inserted {
+            // Another process was quicker: its choice counts.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.default_network(),
+            result => result.map(|()| network),
+        }
+    }
+
+    /// The network of a container's endpoint.
+    pub(crate) fn network_of(&self, endpoint: &EndpointRecord) -> Result<Network> {
+        let record = self.store.network(&endpoint.network)?;
+        record.map_or_else(
+            || Err(Error::new(ErrorKind::NotFound, format!("no such network: {}", endpoint.network))),
+            decode,
+        )
+    }
+
+    /// Brings a network's bridge up, where it is not, and has its names served.
+    pub(crate) fn bring_up(&self, network: &Network) -> Result<()> {
+        sampan_net::ensure_bridge(network)?;
+        Ok(())
+    }
+
+    /// Takes a container off its network: links, firewall elements, names. Idempotent.
+    pub(crate) fn detach(&self, record: &ContainerRecord) -> Result<()> {
+        let Some(endpoint) = &record.endpoint else {
+            return Ok(());
+        };
+        let network = self.network_of(endpoint)?;
+        sampan_names::unpublish(&self.paths.names(), &network.name, record.id.as_str())?;
+        sampan_net::detach(&network, &endpoint_of(record, endpoint))
+    }
+
+    /// Tells the names process of a container.
+    pub(crate) fn publish_names(
+        &self,
+        record: &ContainerRecord,
+        network: &Network,
+        hostname: &str,
+    ) -> Result<()> {
+        let Some(endpoint) = &record.endpoint else {
+            return Ok(());
+        };
+        let dir = self.paths.names();
+        let entry = sampan_names::Entry {
+            name: record.name.to_string(),
+            hostname: hostname.to_owned(),
+            aliases: vec![record.id.short().to_owned()],
+            ipv4: endpoint.ipv4,
+            ipv6: endpoint.ipv6,
+            mac: endpoint.mac,
+        };
+        sampan_names::publish(&dir, &network.name, record.id.as_str(), &entry)
+    }
+}
+
+/// The word of `sampan-net` for a container's endpoint.
+pub(crate) fn endpoint_of(record: &ContainerRecord, endpoint: &EndpointRecord) -> Endpoint {
+    Endpoint {
+        id: record.id.to_string(),
+        name: record.name.to_string(),
+        ipv4: endpoint.ipv4,
+        ipv6: endpoint.ipv6,
+        mac: endpoint.mac,
+        interface: "eth0".to_owned(),
+        ports: record.config.ports.clone(),
+    }
+}
+
+/// The network on which a new container gets an endpoint, by its mode.
+pub(crate) fn reserves(mode: &NetworkMode) -> bool {
+    *mode == NetworkMode::Bridge
+}
+
+fn decode(record: NetworkRecord) -> Result<Network> {
+    serde_json::from_value(record.record).map_err(|error| {
+        Error::new(ErrorKind::Internal, format!("cannot understand the record of network {}", record.name))
+            .because(error)
+    })
+}
