@@ -1,0 +1,1 @@
+//! Images from their making to their removal.
