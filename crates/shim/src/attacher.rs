@@ -18,6 +18,8 @@ const HOLDING: usize = 64 * 1024;
 const LAGGING: usize = 1024 * 1024;
 /// A foreground attacher that has taken nothing for this long is dropped.
 const STUCK: Duration = Duration::from_secs(10 * 60);
+/// An observer that has taken nothing of the last output for this long does not keep the shim from ending.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// How much is owed to a client that reads slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +183,8 @@ impl Attacher {
 
     /// When the client is to be given up, if it goes on taking nothing.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.stuck_since.map(|since| since + STUCK)
+        let patience = if self.ending && self.care == Care::Observer { PARTING } else { STUCK };
+        self.stuck_since.map(|since| since + patience)
     }
 
     /// What to poll for; `room` tells whether input can be taken now. A client that has hung up is not watched while

@@ -14,7 +14,7 @@ use crate::{
     attacher::Attacher, bundle::Bundle, connection::Connection, exec::Exec, json_log::JsonLog,
     oom::OomProtection, restarts::Restarts, streams::Streams,
 };
-use rustix::{fd::OwnedFd, net::SocketFlags};
+use rustix::{fd::OwnedFd, io::Errno, net::SocketFlags};
 use sampan_runtime::Container;
 use sampan_types::{
     Result,
@@ -23,7 +23,7 @@ use sampan_types::{
 use std::{
     collections::BTreeMap,
     process::{Command, ExitCode, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub(crate) use create::run;
@@ -44,6 +44,8 @@ pub(crate) struct Task {
     listener: OwnedFd,
     connections: Vec<Connection>,
     connected: u64,
+    /// When new clients are taken again, after descriptors had run out.
+    accept_at: Option<Instant>,
     execs: BTreeMap<u32, Exec>,
     exec_count: u32,
     /// A stop was asked for: a reboot does not start init again.
@@ -81,10 +83,20 @@ impl Task {
 
     /// Takes waiting clients of `shim.sock`. The socket's mode lets only its owner connect.
     fn accept(&mut self) {
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            self.connected += 1;
-            if let Ok(connection) = Connection::new(self.connected, socket, false) {
-                self.connections.push(connection);
+        loop {
+            match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
+                Ok(socket) => {
+                    self.connected += 1;
+                    self.connections.extend(Connection::new(self.connected, socket, false).ok());
+                }
+                Err(Errno::AGAIN) => return,
+                // The client went before it was taken.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                // Descriptors or memory have run out: poll would report the waiting client again and again.
+                Err(_) => {
+                    self.accept_at = Some(Instant::now() + Duration::from_millis(100));
+                    return;
+                }
             }
         }
     }
@@ -95,6 +107,7 @@ impl Task {
             self.kill_at = None;
             self.kill_init();
         }
+        self.accept_at = self.accept_at.filter(|at| *at > now);
         for attacher in &mut self.attachers {
             if attacher.deadline().is_some_and(|at| at <= now) {
                 attacher.drop_client();

@@ -133,6 +133,7 @@ impl Made {
             listener,
             connections: vec![origin],
             connected: 0,
+            accept_at: None,
             execs: Default::default(),
             exec_count: 0,
             stopping: false,

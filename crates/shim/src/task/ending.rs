@@ -47,8 +47,11 @@ impl Task {
     /// Runs the program of the *created* container; gives the time.
     pub(super) fn start_init(&mut self) -> Result<SystemTime> {
         let Some(container) = &mut self.container else {
-            return Err(Error::new(ErrorKind::Conflict, format!("cannot start container {}", self.state.id))
-                .because("it has ended"));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("cannot start container {}", self.state.id.short()),
+            )
+            .because("it has ended"));
         };
         failpoint("shim.before_start");
         container.start()?;
@@ -63,7 +66,7 @@ impl Task {
     /// Starts init again, in the user and network namespaces it had, so that ids and addresses stay. Clients stay
     /// attached; pipes and terminal are new.
     fn reboot(&mut self) -> Result<()> {
-        let what = || format!("cannot reboot container {}", self.state.id);
+        let what = || format!("cannot reboot container {}", self.state.id.short());
         if !self.restarts.allow(Instant::now()) {
             return Err(Error::new(ErrorKind::Internal, what())
                 .because("it has rebooted more than 5 times within 10 seconds")

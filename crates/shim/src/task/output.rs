@@ -36,7 +36,7 @@ impl Task {
         if status == TaskStatus::Stopped {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("cannot attach to container {}", self.state.id),
+                format!("cannot attach to container {}", self.state.id.short()),
             )
             .because("it has ended"));
         }
@@ -44,8 +44,10 @@ impl Task {
             true => Care::Foreground,
             false => Care::Observer,
         };
-        let (mut attacher, client) = Attacher::pair(care, !self.streams.is_terminal(), stdin)
-            .map_err(|error| Error::io(format!("cannot attach to container {}", self.state.id), error))?;
+        let (mut attacher, client) =
+            Attacher::pair(care, !self.streams.is_terminal(), stdin).map_err(|error| {
+                Error::io(format!("cannot attach to container {}", self.state.id.short()), error)
+            })?;
         if stdin && !self.streams.input.is_open() {
             attacher.end_input();
         }

@@ -40,8 +40,11 @@ impl Task {
     }
 
     fn watched(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
-        let mut watched = vec![(Source::Listener, self.listener.as_fd(), PollFlags::IN)];
+        let mut watched = Vec::new();
         let mut add = |source, (fd, flags)| watched.push((source, fd, flags));
+        if self.accept_at.is_none() {
+            add(Source::Listener, (self.listener.as_fd(), PollFlags::IN));
+        }
         for (at, connection) in self.connections.iter().enumerate() {
             add(Source::Connection(at), connection.interest());
         }
@@ -71,8 +74,8 @@ impl Task {
 
     /// How long nothing is due; `None` is for ever.
     fn patience(&self) -> Option<Timespec> {
-        let due =
-            self.attachers.iter().filter_map(|attacher| attacher.deadline()).chain(self.kill_at).min()?;
+        let stuck = self.attachers.iter().filter_map(|attacher| attacher.deadline());
+        let due = stuck.chain(self.kill_at).chain(self.accept_at).min()?;
         // One millisecond more, so that the clock has passed the point when this returns.
         let patience = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         patience.try_into().ok()
@@ -84,7 +87,10 @@ impl Task {
             Source::Listener => self.accept(),
             Source::Connection(at) => self.serve(at, flags),
             Source::Attacher(at) => self.attacher_ready(at, flags),
-            Source::Input => self.streams.input.ready(flags),
+            Source::Input => {
+                self.streams.input.ready(flags);
+                self.refuse_input_after_its_end();
+            }
             Source::Output(at) => {
                 self.read_output(at);
             }
