@@ -1,4 +1,5 @@
 use super::*;
+use proptest::{collection::vec, prelude::*};
 use std::time::{Duration, UNIX_EPOCH};
 
 const TIME: &str = "1970-01-01T00:00:01.000000000Z";
@@ -120,4 +121,19 @@ fn after_a_torn_write_entries_start_on_a_new_line() {
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert!(serde_json::from_str::<serde_json::Value>(lines[1]).is_ok(), "{lines:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However the output is cut into reads, its entries joined are the output.
+    #[test]
+    fn joined_entries_are_the_output(parts in vec(("\\PC{0,40}|[\n\"\\\\\t😀]{1,20}", 1..900usize), 1..20), cut in 1..40_000usize) {
+        let text: String = parts.iter().map(|(part, times)| part.repeat(*times)).collect();
+        let chunks: Vec<_> = text.as_bytes().chunks(cut).map(|chunk| (Stream::Stdout, chunk)).collect();
+        let entries = logged(&chunks);
+        prop_assert!(entries.iter().all(|(_, log)| log.len() <= PART && log.find('\n').is_none_or(|at| at + 1 == log.len())));
+        let joined: String = entries.into_iter().map(|(_, log)| log).collect();
+        prop_assert!(joined == text, "{} and {} bytes", joined.len(), text.len());
+    }
 }

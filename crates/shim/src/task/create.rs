@@ -2,7 +2,7 @@
 
 use super::{CHUNK, Task, become_program};
 use crate::{
-    bundle::Bundle, connection::Connection, json_log::JsonLog, oom::OomProtection, restarts::Restarts,
+    bundle::Bundle, connection::Connection, exit, json_log::JsonLog, oom::OomProtection, restarts::Restarts,
     streams::Streams,
 };
 use rustix::{
@@ -199,15 +199,23 @@ fn listen(bundle: &Bundle) -> Result<OwnedFd> {
     bound().map_err(|error| Error::io(format!("cannot listen on {}", path.display()), error))
 }
 
-/// Tells the engine that there is no container, and gives it the chance to tidy.
+/// Tells the engine that there is no container, and gives it the chance to tidy: it speaks with this shim as with one
+/// whose container has ended.
 fn refuse(bundle: &Bundle, shim: ProcessId, origin: &OwnedFd, error: &Error) -> Result<ExitCode> {
-    let told = tell(origin, error);
+    let exit = exit::failure(error, None);
+    let mut answer = tell(origin, error);
     let mut cleaned = false;
-    while told.is_ok() && !cleaned {
-        match channel::recv(origin) {
-            Ok(Some(frame)) => cleaned = matches!(serde_json::from_slice(&frame.bytes), Ok(Request::Cleaned)),
-            Ok(None) | Err(_) => break,
-        }
+    while answer.is_ok() && !cleaned {
+        let Ok(Some(frame)) = channel::recv(origin) else { break };
+        answer = match serde_json::from_slice(&frame.bytes) {
+            Ok(Request::Cleaned) => {
+                cleaned = true;
+                Ok(())
+            }
+            Ok(Request::Wait { .. }) => reply(origin, &Reply::Exited { exec: None, exit: exit.clone() }),
+            Ok(Request::Stop { .. }) => reply(origin, &Reply::Done),
+            Ok(_) | Err(_) => tell(origin, error),
+        };
     }
     match bundle.task.on_exit.split_first() {
         Some((program, arguments)) if !cleaned => Err(become_program(program, arguments)),
@@ -219,8 +227,11 @@ fn refuse(bundle: &Bundle, shim: ProcessId, origin: &OwnedFd, error: &Error) -> 
 }
 
 fn tell(origin: &OwnedFd, error: &Error) -> Result<()> {
+    reply(origin, &Reply::Failed(Failure::from(error)))
+}
+
+fn reply(origin: &OwnedFd, reply: &Reply) -> Result<()> {
     let failed = |error: io::Error| Error::io("cannot answer on the control socket", error);
-    let json =
-        serde_json::to_vec(&Reply::Failed(Failure::from(error))).map_err(|error| failed(error.into()))?;
+    let json = serde_json::to_vec(reply).map_err(|error| failed(error.into()))?;
     channel::send(origin, &json, &[]).map_err(failed)
 }

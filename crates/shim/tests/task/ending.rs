@@ -64,6 +64,11 @@ fn a_missing_command_is_127_and_the_engine_tidies() {
     assert_eq!((failure.kind, failure.kind.exit_code()), (ErrorKind::CommandNotFound, 127), "{failure:?}");
     assert!(failure.what.contains("/bin/nothing"), "{failure:?}");
     assert!(shim.entry().is_some());
+    shim.client.send(&Request::Wait { cleans: true }, &[]);
+    assert!(matches!(shim.client.ask(&Request::Stop { signal: 9, timeout_ms: Some(0) }), Reply::Done));
+    let exit = shim.client.exit(None);
+    assert_eq!((exit.code, exit.started_at), (127, None));
+    assert_eq!(shim.client.refused(&Request::State).what, failure.what);
     shim.client.send(&Request::Cleaned, &[]);
     assert_eq!(shim.ended(), 1);
     assert!(shim.entry().is_none() && !marker.exists());
@@ -223,7 +228,8 @@ fn killed_at_any_step_it_leaves_an_entry_and_no_process() {
         let mut setup = Setup::command(&["/bin/usleep", "100000"]);
         setup.failpoint = Some(name);
         let mut shim = setup.spawn();
-        shim.client.send(&Request::Start, &[]);
+        // At the first points it is dead before this.
+        let _ = shim.client.try_send(&Request::Start, &[]);
         assert_eq!(shim.ended(), -1, "{name}");
         assert!(shim.entry().is_some(), "{name}");
         if let Ok(text) = fs::read(shim.bundle.join("state.json")) {

@@ -27,7 +27,12 @@ impl Client {
     }
 
     pub(crate) fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) {
-        channel::send(&self.socket, &serde_json::to_vec(request).unwrap(), fds).unwrap();
+        self.try_send(request, fds).unwrap();
+    }
+
+    /// Sends to a shim that may have gone.
+    pub(crate) fn try_send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        channel::send(&self.socket, &serde_json::to_vec(request).unwrap(), fds)
     }
 
     /// The next answer; exits that are pushed in between are kept for [`Self::exit`].
