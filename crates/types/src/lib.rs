@@ -19,6 +19,7 @@ mod platform;
 mod port;
 mod progress;
 mod resources;
+mod signal;
 
 pub use container::{
     ContainerConfig, ContainerRecord, ContainerState, ContainerType, EndpointRecord, ExitRecord, NetworkMode,
@@ -33,3 +34,4 @@ pub use platform::Platform;
 pub use port::{PortMapping, Protocol};
 pub use progress::{NoProgress, Progress};
 pub use resources::{Cpus, Memory, Resources};
+pub use signal::parse_signal;

@@ -9,6 +9,7 @@ use sampan_image::ImageConfig;
 use sampan_types::{
     ContainerRecord, ContainerType, Error, ErrorKind, ExitRecord, Result,
     ops::{Execute, RestartContainer, StopContainer, WaitContainer},
+    parse_signal,
     task::Request,
 };
 
@@ -107,7 +108,7 @@ impl Engine {
             return Ok(SIGRTMIN_3);
         }
         let image = ImageConfig::of(&self.store.image_by_digest(&record.image_digest)?)?;
-        Ok(image.stop_signal.unwrap_or(SIGTERM))
+        image.stop_signal.as_deref().map_or(Ok(SIGTERM), parse_signal)
     }
 
     /// What follows an exit: tidying, and removal where it was asked for. The caller holds the lock.

@@ -86,7 +86,9 @@ fn app_with_the_hosts_ids() {
 fn system_with_own_ids() {
     let mut spec = cook(&record(ContainerType::System), Some(1_000_000));
     // Bound only where the host has them.
-    spec.mounts.retain(|mount| !["/dev/fuse", "/dev/net/tun"].iter().any(|path| mount.destination.as_os_str() == *path));
+    spec.mounts.retain(|mount| {
+        !["/dev/fuse", "/dev/net/tun"].iter().any(|path| mount.destination.as_os_str() == *path)
+    });
     insta::assert_snapshot!(golden(spec));
 }
 

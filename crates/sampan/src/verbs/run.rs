@@ -7,6 +7,7 @@ use sampan_types::{
     ContainerConfig, ContainerName, ContainerType, Cpus, EnvVar, Error, ErrorKind, ImageRef, Memory,
     NetworkMode, PortMapping, Resources, Result, Userns, VolumeSpec,
     ops::{CreateContainer, Execute, RunContainer},
+    parse_signal,
 };
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
@@ -166,7 +167,7 @@ impl Making {
             resources: Resources { memory: self.memory, cpus: self.cpus, pids: self.pids_limit },
             userns: Userns::from_str(&self.userns)?,
             auto_remove: false,
-            stop_signal: self.stop_signal.as_deref().map(super::signal).transpose()?,
+            stop_signal: self.stop_signal.as_deref().map(parse_signal).transpose()?,
             labels: self
                 .labels
                 .iter()

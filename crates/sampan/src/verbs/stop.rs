@@ -5,6 +5,7 @@ use sampan_engine::Engine;
 use sampan_types::{
     Result,
     ops::{Execute, KillContainer, RestartContainer, StopContainer, WaitContainer},
+    parse_signal,
 };
 
 /// Stop containers.
@@ -29,7 +30,7 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn run(self, engine: &Engine) -> Result<u8> {
-        let signal = self.signal.as_deref().map(super::signal).transpose()?;
+        let signal = self.signal.as_deref().map(parse_signal).transpose()?;
         super::each(&self.containers, |container| {
             engine.execute(StopContainer { container: container.to_owned(), timeout_s: self.time, signal })
         })
@@ -74,7 +75,7 @@ pub(crate) struct Kill {
 
 impl Kill {
     pub(crate) fn run(self, engine: &Engine) -> Result<u8> {
-        let signal = super::signal(&self.signal)?;
+        let signal = parse_signal(&self.signal)?;
         super::each(&self.containers, |container| {
             engine.execute(KillContainer { container: container.to_owned(), signal })
         })
