@@ -17,6 +17,8 @@ use std::{
 
 /// Most bytes of output in one entry; Docker's limit.
 const PART: usize = 16 * 1024;
+/// Entries are written when there are this many bytes of them.
+const BATCH: usize = 32 * 1024;
 
 /// Which output a byte came from; the number is that of Docker's attach frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub(crate) struct JsonLog {
     file: File,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// Entries of one chunk, written at once.
+    /// Finished entries, written together.
     entries: Vec<u8>,
     /// The last write broke off in the middle of an entry; the next one starts on a new line.
     torn: bool,
@@ -121,18 +123,24 @@ impl JsonLog {
         self.entries.extend_from_slice(b"\"}\n");
         pending.drain(..length);
         *self.pending(stream) = pending;
+        if self.entries.len() >= BATCH {
+            self.write();
+        }
     }
 
     /// Writes the finished entries. Where the disk refuses, they are lost and the container runs on, as with Docker;
     /// the shim's own log says so once until writing works again.
     fn write(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
         let result = match self.torn {
             true => self.file.write_all(b"\n"),
             false => Ok(()),
         };
         let result = result.and_then(|()| write_whole(&mut self.file, &self.entries, &mut self.torn));
         self.entries.clear();
-        self.entries.shrink_to(4 * PART);
+        self.entries.shrink_to(2 * BATCH);
         if let Err(error) = &result
             && !self.failing
         {

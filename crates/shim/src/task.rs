@@ -6,8 +6,10 @@
 
 mod create;
 mod ending;
+mod independence;
 mod output;
 mod poll;
+mod refuse;
 mod requests;
 
 use crate::{
@@ -28,8 +30,8 @@ use std::{
 
 pub(crate) use create::run;
 
-/// Bytes read at once: the capacity of a pipe.
-const CHUNK: usize = 64 * 1024;
+/// Bytes read at once: half of what a pipe holds.
+const CHUNK: usize = 32 * 1024;
 
 /// The whole state of a shim.
 #[derive(Debug)]
@@ -140,6 +142,11 @@ impl Task {
             }
         }
     }
+}
+
+/// What starting a process needed is not needed for waiting: two thirds of the shim's memory. A refusal costs only that.
+fn rest() {
+    let _ = sampan_sys::memory::release_program_pages();
 }
 
 /// Runs a program in this process's place. Returns only where that fails. Descriptors are all `CLOEXEC`; standard error

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod clone;
 pub mod exec;
 mod failpoint;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod netns;

@@ -1,27 +1,23 @@
 //! From a bundle to a container at its *created* point.
 
-use super::{CHUNK, Task, become_program};
+use super::{
+    CHUNK, Task,
+    independence::{control_socket, leave_caller, listen, redirect_stderr},
+    refuse::{refuse, tell},
+};
 use crate::{
-    bundle::Bundle, connection::Connection, exit, json_log::JsonLog, oom::OomProtection, restarts::Restarts,
+    bundle::Bundle, connection::Connection, json_log::JsonLog, oom::OomProtection, restarts::Restarts,
     streams::Streams,
 };
-use rustix::{
-    fd::{AsRawFd as _, OwnedFd},
-    fs::{Mode, OFlags},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
-    process::Signal,
-};
+use rustix::fd::OwnedFd;
 use sampan_runtime::{Container, Options, Rootfs};
-use sampan_sys::{channel, failpoint, process::start_time, startup};
+use sampan_sys::{failpoint, process::start_time};
 use sampan_types::{
-    Error, ErrorKind, Result,
+    Error, Result,
     spec::Spec,
-    task::{Failure, ProcessId, Reply, Request, TaskState, TaskStatus},
+    task::{ProcessId, Reply, TaskState, TaskStatus},
 };
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, process::ExitCode};
-
-/// The descriptor on which the engine waits.
-const CONTROL: i32 = 3;
+use std::{path::Path, process::ExitCode};
 
 /// Runs `sampan-shim task <bundle>`.
 ///
@@ -51,32 +47,6 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
         Ok(made) => made.into_task(bundle, origin, oom).run(),
         Err(error) => refuse(&bundle, shim, &origin.into_socket(), &error),
     }
-}
-
-/// Descriptor 3, which must be a stream socket.
-fn control_socket() -> Result<OwnedFd> {
-    let unusable = |why: String| {
-        Error::new(ErrorKind::InvalidInput, format!("cannot use descriptor {CONTROL} as control socket"))
-            .because(why)
-            .hint("this program is started by sampan, not by hand")
-    };
-    let socket = startup::adopt(CONTROL).map_err(|error| unusable(error.to_string()))?;
-    match rustix::net::sockopt::socket_type(&socket) {
-        Ok(SocketType::STREAM) => Ok(socket),
-        Ok(_) => Err(unusable("it is not a stream socket".to_owned())),
-        Err(errno) => Err(unusable(io::Error::from(errno).to_string())),
-    }
-}
-
-/// Becomes independent of who started this process: a session of its own, no directory kept busy, no signal from a
-/// terminal or a closed socket.
-fn leave_caller() -> OomProtection {
-    // Fails only where this is the leader of a session already.
-    let _ = rustix::process::setsid();
-    let _ = rustix::process::chdir("/");
-    startup::ignore(Signal::HUP);
-    startup::ignore(Signal::PIPE);
-    OomProtection::take()
 }
 
 /// All that is made before the engine hears of the container.
@@ -169,69 +139,4 @@ pub(super) fn create(bundle: &Bundle, spec: &Spec, oom: &OomProtection) -> Resul
 /// Init's process.
 pub(super) fn identity(container: &Container) -> ProcessId {
     ProcessId { pid: container.pid(), start: container.start_time() }
-}
-
-/// What goes wrong from now on and cannot be told to a client stands in the bundle.
-fn redirect_stderr(bundle: &Bundle) -> Result<()> {
-    let path = bundle.shim_log();
-    let failed = |error| Error::io(format!("cannot open {}", path.display()), error);
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
-    rustix::stdio::dup2_stderr(&file).map_err(|errno| failed(errno.into()))
-}
-
-/// Listens on `shim.sock`, which only its owner may connect to.
-fn listen(bundle: &Bundle) -> Result<OwnedFd> {
-    let path = bundle.socket();
-    let bound = || -> io::Result<OwnedFd> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        // The path of a socket is limited to 107 bytes (unix(7)); the bundle's may be longer, its descriptor's is not.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&bundle.path, flags, Mode::empty())?;
-        let short = format!("/proc/self/fd/{}/shim.sock", directory.as_raw_fd());
-        let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let result = rustix::net::bind(&socket, &SocketAddrUnix::new(short)?);
-        rustix::process::umask(mask);
-        result?;
-        rustix::net::listen(&socket, 128)?;
-        Ok(socket)
-    };
-    bound().map_err(|error| Error::io(format!("cannot listen on {}", path.display()), error))
-}
-
-/// Tells the engine that there is no container, and gives it the chance to tidy: it speaks with this shim as with one
-/// whose container has ended.
-fn refuse(bundle: &Bundle, shim: ProcessId, origin: &OwnedFd, error: &Error) -> Result<ExitCode> {
-    let exit = exit::failure(error, None);
-    let mut answer = tell(origin, error);
-    let mut cleaned = false;
-    while answer.is_ok() && !cleaned {
-        let Ok(Some(frame)) = channel::recv(origin) else { break };
-        answer = match serde_json::from_slice(&frame.bytes) {
-            Ok(Request::Cleaned) => {
-                cleaned = true;
-                Ok(())
-            }
-            Ok(Request::Wait { .. }) => reply(origin, &Reply::Exited { exec: None, exit: exit.clone() }),
-            Ok(Request::Stop { .. }) => reply(origin, &Reply::Done),
-            Ok(_) | Err(_) => tell(origin, error),
-        };
-    }
-    match bundle.task.on_exit.split_first() {
-        Some((program, arguments)) if !cleaned => Err(become_program(program, arguments)),
-        _ => {
-            bundle.retire(shim);
-            Ok(ExitCode::FAILURE)
-        }
-    }
-}
-
-fn tell(origin: &OwnedFd, error: &Error) -> Result<()> {
-    reply(origin, &Reply::Failed(Failure::from(error)))
-}
-
-fn reply(origin: &OwnedFd, reply: &Reply) -> Result<()> {
-    let failed = |error: io::Error| Error::io("cannot answer on the control socket", error);
-    let json = serde_json::to_vec(reply).map_err(|error| failed(error.into()))?;
-    channel::send(origin, &json, &[]).map_err(failed)
 }

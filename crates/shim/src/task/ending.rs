@@ -1,6 +1,6 @@
 //! Init's end: a reboot, or the end of the task.
 
-use super::{Task, create};
+use super::{Task, create, rest};
 use crate::{
     complain,
     exit::{self, Ended, Meaning},
@@ -32,6 +32,7 @@ impl Task {
                 if let Err(error) = self.reboot() {
                     self.end(exit::failure(&error, started_at));
                 }
+                rest();
             }
         }
     }

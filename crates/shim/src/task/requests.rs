@@ -1,6 +1,6 @@
 //! What clients ask, and the answers.
 
-use super::Task;
+use super::{Task, rest};
 use crate::{connection::Received, exec::Exec, exit, streams};
 use rustix::{
     event::PollFlags,
@@ -43,6 +43,7 @@ impl Task {
     }
 
     fn answer(&mut self, at: usize, request: Request, fds: Vec<OwnedFd>) {
+        let starts = matches!(request, Request::Start | Request::Exec { .. });
         let answer = match request {
             Request::Start => self.start(at),
             Request::Attach { stdin } => {
@@ -61,6 +62,9 @@ impl Task {
             Ok(Some((reply, fds))) => self.connections[at].send(&reply, fds),
             Ok(None) => {}
             Err(error) => self.fail(at, &error),
+        }
+        if starts {
+            rest();
         }
     }
 
