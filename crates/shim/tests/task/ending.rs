@@ -257,7 +257,7 @@ fn the_control_group_is_removed() {
 fn cgroups(id: &str) -> Vec<std::path::PathBuf> {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
     let all = hierarchies.chain(["/sys/fs/cgroup".into()]);
-    all.map(|path| path.join("sampan-shim-test").join(id)).filter(|path| path.exists()).collect()
+    all.map(|path| path.join(format!("sampan-shim-test-{id}"))).filter(|path| path.exists()).collect()
 }
 
 fn cgroup_processes(id: &str) -> usize {

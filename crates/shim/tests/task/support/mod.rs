@@ -237,7 +237,7 @@ fn spec(process: Process, id: &ContainerId) -> Spec {
         process: Some(process),
         linux: Some(Linux {
             namespaces: namespaces.to_vec(),
-            cgroups_path: Some(format!("/sampan-shim-test/{id}")),
+            cgroups_path: Some(format!("/sampan-shim-test-{id}")),
             ..Linux::default()
         }),
         ..Spec::default()
