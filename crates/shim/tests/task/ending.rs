@@ -98,6 +98,21 @@ fn without_a_control_socket_it_says_why() {
 }
 
 #[test]
+fn what_its_starter_left_open_is_closed() {
+    let file = tempfile::tempfile().unwrap();
+    // Unlike descriptors that Rust opens, a duplicate is inherited.
+    let inherited = rustix::io::dup(&file).unwrap();
+    let shim = Setup::command(&["/bin/true"]).create();
+    drop(inherited);
+    for pid in [shim.pid, shim.state().init.pid] {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+            let target = fs::read_link(entry.unwrap().path()).unwrap();
+            assert!(!target.to_string_lossy().ends_with("(deleted)"), "{}", target.display());
+        }
+    }
+}
+
+#[test]
 fn on_exit_runs_where_nobody_promised_to_tidy() {
     let mut setup = Setup::command(&["/bin/true"]);
     let marker = setup.on_exit_marker();

@@ -187,3 +187,16 @@ fn a_program_that_is_not_root_may_open_its_output_by_name() {
     let frames = Frames::read(&mut stream);
     assert_eq!((&frames.stdout[..], &frames.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
 }
+
+#[test]
+fn a_full_disk_costs_the_log_and_not_the_container() {
+    let mut setup = Setup::shell("read x; echo one; echo two");
+    setup.task.log = Some("/dev/full".into());
+    let mut shim = setup.create();
+    let mut stream = shim.start_attached(false);
+    assert_eq!(Frames::read(&mut stream).stdout, b"one\ntwo\n");
+    assert_eq!(shim.client.exit(None).code, 0);
+    let complaint =
+        "sampan-shim: cannot write the container's log, output is being lost: No space left on device";
+    assert_eq!(shim.own_log().matches(complaint).count(), 1, "{}", shim.own_log());
+}
