@@ -1,6 +1,7 @@
 //! The engine's networks: today the default bridge.
 
 use crate::Engine;
+use sampan_names::NetworkEntry;
 use sampan_net::{Endpoint, Network};
 use sampan_store::NetworkRecord;
 use sampan_types::{ContainerRecord, EndpointRecord, Error, ErrorKind, NetworkMode, Result};
@@ -11,8 +12,8 @@ const DEFAULT: &str = "bridge";
 impl Engine {
     /// The default network; its subnets are chosen when it is first needed, and stay.
     pub(crate) fn default_network(&self) -> Result<Network> {
-        if let Some(record) = self.store.network(DEFAULT)? {
-            return decode(record);
+        if let Some(network) = self.known_default_network()? {
+            return Ok(network);
         }
         // Two engines on one host start looking from different places.
         let (ipv4, ipv6) = sampan_net::choose_subnets(self.paths.instance().as_bytes(), &[])?;
@@ -53,10 +54,22 @@ impl Engine {
         )
     }
 
-    /// Brings a network's bridge up, where it is not, and has its names served.
+    /// The default network, where it has been chosen.
+    pub(crate) fn known_default_network(&self) -> Result<Option<Network>> {
+        self.store.network(DEFAULT)?.map(decode).transpose()
+    }
+
+    /// Brings a network's bridge up, where it is not.
     pub(crate) fn bring_up(&self, network: &Network) -> Result<()> {
         sampan_net::ensure_bridge(network)?;
-        Ok(())
+        let entry = NetworkEntry {
+            bridge: network.bridge.clone(),
+            ipv4: network.ipv4,
+            ipv4_gateway: network.ipv4_gateway,
+            ipv6: network.ipv6,
+            ipv6_gateway: network.ipv6_gateway,
+        };
+        sampan_names::publish_network(&self.paths.names(), &network.name, &entry)
     }
 
     /// Takes a container off its network: links, firewall elements, names. Idempotent.
@@ -69,7 +82,7 @@ impl Engine {
         sampan_net::detach(&network, &endpoint_of(record, endpoint))
     }
 
-    /// Tells the names process of a container.
+    /// Tells the names process of a container, starting it where it does not run.
     pub(crate) fn publish_names(
         &self,
         record: &ContainerRecord,
@@ -88,7 +101,10 @@ impl Engine {
             ipv6: endpoint.ipv6,
             mac: endpoint.mac,
         };
-        sampan_names::publish(&dir, &network.name, record.id.as_str(), &entry)
+        sampan_names::publish(&dir, &network.name, record.id.as_str(), &entry)?;
+        let program = std::env::current_exe().map_err(|source| Error::io("cannot find this program", source))?;
+        let words = [program.as_path(), "internal".as_ref(), "names".as_ref(), &dir];
+        sampan_names::ensure_running(&dir, &words.map(|word| word.to_string_lossy().into_owned()))
     }
 }
 

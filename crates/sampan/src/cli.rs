@@ -50,6 +50,8 @@ enum Verb {
     Attach(verbs::console::Attach),
     /// Wait until containers have ended; print their exit codes
     Wait(verbs::stop::Wait),
+    /// Stop all containers and take the engine's networks off the host
+    Shutdown(verbs::stop::Shutdown),
     /// Show everything known of containers, as JSON
     Inspect(verbs::inspect::Inspect),
     /// List images
@@ -87,6 +89,7 @@ impl Cli {
             Verb::Console(verb) => verb.run(&engine),
             Verb::Attach(verb) => verb.run(&engine),
             Verb::Wait(verb) => verb.run(&engine),
+            Verb::Shutdown(verb) => verb.run(&engine),
             Verb::Inspect(verb) => verb.run(&engine),
             Verb::Images(verb) => verb.run(&engine),
             Verb::Rmi(verb) => verb.run(&engine),

@@ -10,5 +10,6 @@ mod kill;
 mod list;
 mod remove;
 mod run;
+mod shut_down;
 mod start;
 mod stop;

@@ -1,10 +1,10 @@
-//! `stop`, `restart`, `kill` and `wait`.
+//! `stop`, `restart`, `kill`, `wait` and `shutdown`.
 
 use clap::Args;
 use sampan_engine::Engine;
 use sampan_types::{
     Result,
-    ops::{Execute, KillContainer, RestartContainer, StopContainer, WaitContainer},
+    ops::{Execute, KillContainer, RestartContainer, ShutDown, StopContainer, WaitContainer},
     parse_signal,
 };
 
@@ -96,5 +96,19 @@ impl Wait {
             println!("{}", engine.execute(WaitContainer { container })?.code);
         }
         Ok(0)
+    }
+}
+
+/// Stop all containers and take the engine's networks off the host. The next start brings them back.
+#[derive(Debug, Args)]
+pub(crate) struct Shutdown {
+    /// Seconds before a container is killed (10, 60 for a system container; -1 waits for ever)
+    #[arg(short = 't', long = "time", visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    time: Option<i64>,
+}
+
+impl Shutdown {
+    pub(crate) fn run(self, engine: &Engine) -> Result<u8> {
+        engine.execute(ShutDown { timeout_s: self.time }).map(|()| 0)
     }
 }

@@ -201,3 +201,11 @@ pub struct CleanUpContainer {
     /// Identity.
     pub id: ContainerId,
 }
+
+/// Stops every container and takes the engine's networks and control groups off the host; nothing that is configured
+/// is lost. The next start brings them back.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct ShutDown {
+    /// As in [`StopContainer`].
+    pub timeout_s: Option<i64>,
+}

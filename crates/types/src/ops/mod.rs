@@ -56,4 +56,5 @@ operations! {
     OpenLogs => std::path::PathBuf;
     ExecContainer => ExecTask;
     CleanUpContainer => ();
+    ShutDown => ();
 }
