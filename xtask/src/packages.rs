@@ -33,8 +33,16 @@ pub(crate) const PACKAGES: &[Package] = &[
         why: "`ip` makes the network namespaces that tests send their traffic from",
     },
     Package { name: "nftables", groups: &[Test], why: "`nft` shows the tests what is left in the firewall" },
-    Package { name: "util-linux", groups: &[Test, Vm], why: "`setpriv`, `nsenter` and `unshare` for the tests" },
-    Package { name: "e2fsprogs", groups: &[Test, Vm], why: "`mke2fs` makes disk images: the VM's, and small full ones" },
+    Package {
+        name: "util-linux",
+        groups: &[Test, Vm],
+        why: "`setpriv`, `nsenter` and `unshare` for the tests",
+    },
+    Package {
+        name: "e2fsprogs",
+        groups: &[Test, Vm],
+        why: "`mke2fs` makes disk images: the VM's, and small full ones",
+    },
     Package { name: "qemu-system-x86", groups: &[Vm], why: "runs the cgroup v2 VM, without KVM" },
     Package { name: "crun", groups: &[Bench], why: "the fastest OCI runtime, to measure against" },
     Package { name: "runc", groups: &[Bench], why: "the reference OCI runtime, to measure against" },

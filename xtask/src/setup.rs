@@ -66,7 +66,9 @@ fn install(names: &[&str]) -> Result<()> {
 /// Whether `apt-get update` ran here before.
 fn indexes_are_there() -> bool {
     let ask = Command::new("apt-get").args(["indextargets", "--format", "$(FILENAME)"]).output();
-    ask.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).lines().any(|path| Path::new(path).exists()))
+    ask.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).lines().any(|path| Path::new(path).exists())
+    })
 }
 
 /// One apt-get call, never asking.

@@ -29,7 +29,12 @@ pub(crate) fn run() -> Result<u8> {
 
 /// All that breaks a rule, each as one line that names the place and the rule.
 fn violations() -> Result<Vec<String>> {
-    let said = run::stdout(artifacts::cargo().args(["metadata", "--format-version=1", "--filter-platform", PLATFORM]))?;
+    let said = run::stdout(artifacts::cargo().args([
+        "metadata",
+        "--format-version=1",
+        "--filter-platform",
+        PLATFORM,
+    ]))?;
     let graph = Graph::parse(&said)?;
     let policy = std::fs::read_to_string(repo::root().join("deny.toml")).context("cannot read deny.toml")?;
     let mut violations = edges::check(&graph);

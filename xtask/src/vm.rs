@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn words_survive_the_shell() {
-        let words = ["printf".to_owned(), "%s|".to_owned(), "a b".to_owned(), "it's".to_owned(), "$HOME".to_owned()];
+        let words =
+            ["printf".to_owned(), "%s|".to_owned(), "a b".to_owned(), "it's".to_owned(), "$HOME".to_owned()];
         let output = std::process::Command::new("sh").arg("-c").arg(quoted(&words)).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "a b|it's|$HOME|");
     }

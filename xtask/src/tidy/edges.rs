@@ -25,11 +25,21 @@ const SYNC: &[&str] = &["types", "sys", "runtime", "snapshot", "net", "store", "
 const SYNC_THEMSELVES: &[&str] = &["image", "engine"];
 
 /// Runtimes of async code, and what brings one along.
-const ASYNC: &[&str] =
-    &["tokio", "hyper", "async-std", "smol", "async-executor", "futures-executor", "futures-util", "tonic", "mio"];
+const ASYNC: &[&str] = &[
+    "tokio",
+    "hyper",
+    "async-std",
+    "smol",
+    "async-executor",
+    "futures-executor",
+    "futures-util",
+    "tonic",
+    "mio",
+];
 
 /// What would make the one process that each container costs large.
-const NOT_IN_SHIM: &[&str] = &["rusqlite", "libsqlite3-sys", "clap", "clap_builder", "regex", "netlink-bindings"];
+const NOT_IN_SHIM: &[&str] =
+    &["rusqlite", "libsqlite3-sys", "clap", "clap_builder", "regex", "netlink-bindings"];
 
 /// Tools of the project: nobody uses them, they may use anything.
 const TOOLS: &[&str] = &["xtask", "sampan-tests", "sampan-bench"];
@@ -40,7 +50,9 @@ pub(super) fn check(graph: &Graph) -> Vec<String> {
     for member in graph.members().filter(|member| !TOOLS.contains(&member.name.as_str())) {
         let name = folder(member);
         let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == name) else {
-            violations.push(format!("crate `{name}` stands in no ring: add it to the table in ARCHITECTURE.md and xtask"));
+            violations.push(format!(
+                "crate `{name}` stands in no ring: add it to the table in ARCHITECTURE.md and xtask"
+            ));
             continue;
         };
         for used in graph.direct(member) {
@@ -60,7 +72,8 @@ fn unwanted(graph: &Graph, member: &Package, name: &str) -> Vec<String> {
     let mut violations = Vec::new();
     for package in ASYNC {
         if SYNC.contains(&name) && closure.contains(package) {
-            violations.push(format!("crate `{name}` is sync, yet its closure has the async package `{package}`"));
+            violations
+                .push(format!("crate `{name}` is sync, yet its closure has the async package `{package}`"));
         }
         if SYNC_THEMSELVES.contains(&name) && graph.direct(member).iter().any(|used| used.name == *package) {
             violations.push(format!("crate `{name}` is sync, yet it uses the async package `{package}`"));
@@ -68,7 +81,8 @@ fn unwanted(graph: &Graph, member: &Package, name: &str) -> Vec<String> {
     }
     if name == "shim" {
         let large = NOT_IN_SHIM.iter().filter(|package| closure.contains(**package));
-        violations.extend(large.map(|package| format!("the shim stays small, yet its closure has `{package}`")));
+        violations
+            .extend(large.map(|package| format!("the shim stays small, yet its closure has `{package}`")));
     }
     violations
 }

@@ -52,20 +52,24 @@ pub(super) struct Graph {
     packages: BTreeMap<String, Package>,
     members: BTreeSet<String>,
     edges: BTreeMap<String, Vec<String>>,
+    reached: BTreeSet<String>,
 }
 
 impl Graph {
     /// Reads cargo's JSON.
     pub(super) fn parse(json: &str) -> Result<Self> {
-        let metadata: Metadata = serde_json::from_str(json).context("cannot read what `cargo metadata` says")?;
+        let metadata: Metadata =
+            serde_json::from_str(json).context("cannot read what `cargo metadata` says")?;
+        let reached = reached(&metadata);
         let edges = metadata.resolve.nodes.into_iter().map(|node| (node.id, linked(node.deps))).collect();
         let packages = metadata.packages.into_iter().map(|package| (package.id.clone(), package)).collect();
-        Ok(Self { packages, members: metadata.workspace_members, edges })
+        Ok(Self { packages, members: metadata.workspace_members, edges, reached })
     }
 
-    /// Every package of the closure of the workspace, tests' and build scripts' dependencies included.
+    /// Every package of the closure of the workspace, tests' and build scripts' dependencies included; not those that
+    /// only stand in the lock file because of a feature nobody asked for.
     pub(super) fn packages(&self) -> impl Iterator<Item = &Package> {
-        self.packages.values()
+        self.packages.values().filter(|package| self.reached.contains(&package.id))
     }
 
     /// The workspace's own packages.
@@ -94,6 +98,19 @@ impl Graph {
     }
 }
 
+/// The ids that edges of any kind lead to from the workspace's own packages.
+fn reached(metadata: &Metadata) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut rest: Vec<&String> = metadata.workspace_members.iter().collect();
+    while let Some(next) = rest.pop() {
+        if reached.insert(next.clone()) {
+            let node = metadata.resolve.nodes.iter().find(|node| node.id == *next);
+            rest.extend(node.into_iter().flat_map(|node| &node.deps).map(|edge| &edge.pkg));
+        }
+    }
+    reached
+}
+
 /// The ids behind normal edges; an edge's kind is absent when it is normal.
 fn linked(edges: Vec<Edge>) -> Vec<String> {
     let normal = |edge: &Edge| edge.dep_kinds.iter().any(|kind| kind.kind.is_none());
@@ -113,7 +130,12 @@ pub(super) fn graph(entries: &[(&str, &[&str])]) -> Graph {
     };
     Graph {
         packages: names.iter().map(|name| ((*name).to_owned(), package(name))).collect(),
-        members: names.iter().filter(|name| name.starts_with("sampan")).map(|name| (*name).to_owned()).collect(),
+        members: names
+            .iter()
+            .filter(|name| name.starts_with("sampan"))
+            .map(|name| (*name).to_owned())
+            .collect(),
+        reached: names.iter().map(|name| (*name).to_owned()).collect(),
         edges: entries
             .iter()
             .map(|(name, uses)| ((*name).to_owned(), uses.iter().map(|used| (*used).to_owned()).collect()))

@@ -40,7 +40,10 @@ pub(super) fn check(graph: &Graph, policy: &str) -> Result<Vec<String>> {
         versions.entry(&package.name).or_default().push(&package.version);
         let licence = package.license.as_deref().unwrap_or("none");
         if !allowed(licence, &policy.licenses.allow) {
-            violations.push(format!("package `{}` has licence `{licence}`, which deny.toml does not allow", package.name));
+            violations.push(format!(
+                "package `{}` has licence `{licence}`, which deny.toml does not allow",
+                package.name
+            ));
         }
         if policy.bans.deny.iter().any(|banned| banned.name == package.name) {
             violations.push(format!("package `{}` is banned by deny.toml", package.name));
@@ -48,7 +51,10 @@ pub(super) fn check(graph: &Graph, policy: &str) -> Result<Vec<String>> {
     }
     for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
         if !policy.bans.skip.iter().any(|skipped| skipped.name.split('@').next() == Some(name)) {
-            violations.push(format!("package `{name}` comes in {}: except it in deny.toml or end it", versions.join(", ")));
+            violations.push(format!(
+                "package `{name}` comes in {}: except it in deny.toml or end it",
+                versions.join(", ")
+            ));
         }
     }
     Ok(violations)
@@ -104,11 +110,25 @@ mod tests {
 
     #[test]
     fn expressions_are_met_as_spdx_says() {
-        for met in ["MIT", "GPL-3.0 OR MIT", "MIT/Apache-2.0", "(MIT OR BSD-1) AND Apache-2.0", "GPL-2.0 OR (MIT AND Apache-2.0)"] {
+        for met in [
+            "MIT",
+            "GPL-3.0 OR MIT",
+            "MIT/Apache-2.0",
+            "(MIT OR BSD-1) AND Apache-2.0",
+            "GPL-2.0 OR (MIT AND Apache-2.0)",
+        ] {
             assert!(allowed(met, &allow()), "{met}");
         }
         assert!(allowed("Apache-2.0 WITH LLVM-exception", &allow()));
-        for unmet in ["GPL-3.0", "MIT AND GPL-3.0", "none", "", "MIT WITH something", "(MIT", "GPL-2.0 OR MIT AND GPL-2.0"] {
+        for unmet in [
+            "GPL-3.0",
+            "MIT AND GPL-3.0",
+            "none",
+            "",
+            "MIT WITH something",
+            "(MIT",
+            "GPL-2.0 OR MIT AND GPL-2.0",
+        ] {
             assert!(!allowed(unmet, &allow()), "{unmet}");
         }
     }

@@ -14,7 +14,8 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for folder in ["crates", "xtask", "tests", "bench"] {
         for path in rust_files(&root.join(folder))? {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             violations.extend(file(&name, &text));
         }
@@ -74,7 +75,10 @@ mod tests {
     #[test]
     fn a_long_file_is_named() {
         let text = "\n".repeat(501);
-        assert_eq!(file("xtask/src/a.rs", &text), ["xtask/src/a.rs has 501 lines, more than 500: split it by subject"]);
+        assert_eq!(
+            file("xtask/src/a.rs", &text),
+            ["xtask/src/a.rs has 501 lines, more than 500: split it by subject"]
+        );
         assert!(file("xtask/src/a.rs", &"\n".repeat(500)).is_empty());
     }
 }

@@ -58,7 +58,12 @@ fn qemu(machine: &Machine, payload: &Disk, code: &Path, console: &Path) -> Resul
         .args(["-drive", &disk(&machine.disk, "snapshot=on,cache=unsafe")])
         .args(["-drive", &disk(payload.path(), "readonly=on,cache=unsafe")])
         .args(["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"])
-        .args(["-chardev", "file,id=output,path=/dev/stdout", "-device", "virtserialport,name=output,chardev=output"])
+        .args([
+            "-chardev",
+            "file,id=output,path=/dev/stdout",
+            "-device",
+            "virtserialport,name=output,chardev=output",
+        ])
         .args(["-chardev", &format!("file,id=code,path={}", code.display())])
         .args(["-device", "virtserialport,name=code,chardev=code"])
         .args(["-serial", &format!("file:{}", console.display())])

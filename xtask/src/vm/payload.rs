@@ -18,7 +18,8 @@ impl Payload {
             .tempdir_in(repo::cache("vm")?)
             .context("cannot create a folder for the payload")?;
         std::fs::create_dir_all(folder.path().join("repo")).context("cannot create the payload's folders")?;
-        std::fs::create_dir_all(folder.path().join("extras")).context("cannot create the payload's folders")?;
+        std::fs::create_dir_all(folder.path().join("extras"))
+            .context("cannot create the payload's folders")?;
         Ok(Self { folder })
     }
 
@@ -54,7 +55,8 @@ impl Payload {
     pub(super) fn disk(self, line: &str) -> Result<Disk> {
         let folder = self.folder.path();
         let write = |name: &str, text: String| {
-            std::fs::write(folder.join(name), text).with_context(|| format!("cannot write the payload's {name}"))
+            std::fs::write(folder.join(name), text)
+                .with_context(|| format!("cannot write the payload's {name}"))
         };
         write("repo-path", format!("{}\n", repo::root().display()))?;
         write("command", format!("PATH=\"{}/target/vm:$PATH\"\n{line}\n", repo::root().display()))?;

@@ -13,8 +13,7 @@ const RECIPE: u32 = 2;
 
 /// What the end-to-end tests use inside, and systemd. Nothing that is only recommended comes along: no udev (drivers
 /// are named in the initramfs, the rest is loaded on demand), no D-Bus.
-const PACKAGES: &str =
-    "systemd-sysv,kmod,iproute2,nftables,procps,openssh-client,busybox-static,e2fsprogs,mount,util-linux,passwd";
+const PACKAGES: &str = "systemd-sysv,kmod,iproute2,nftables,procps,openssh-client,busybox-static,e2fsprogs,mount,util-linux,passwd";
 
 /// Size of the root disk as the VM sees it; the file is sparse.
 const DISK_SIZE: &str = "8G";
@@ -108,7 +107,10 @@ pub(super) fn ensure(release: &str) -> Result<Machine> {
         return Ok(machine);
     }
     if !run::is_root() {
-        bail!("cannot build the VM's disk in {}: only root may make a Debian root file system", folder.display());
+        bail!(
+            "cannot build the VM's disk in {}: only root may make a Debian root file system",
+            folder.display()
+        );
     }
     let began = Instant::now();
     eprintln!("vm: building the {release} disk with mmdebstrap (once, about half a minute) …");
@@ -158,7 +160,12 @@ fn mmdebstrap(release: &str, rootfs: &Path, log: &Path) -> Result<()> {
 /// mmdebstrap takes its default.
 fn mirrors(release: &str) -> Result<Vec<String>> {
     let format = "$(ORIGIN) $(REPO_URI) $(RELEASE)";
-    let listing = run::stdout(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let listing = run::stdout(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        format,
+        "Created-By: Packages",
+    ]))?;
     Ok(sources(&listing, release))
 }
 
@@ -195,7 +202,8 @@ fn configure(rootfs: &Path) -> Result<()> {
     let units = rootfs.join("etc/systemd/system");
     let wants = units.join("multi-user.target.wants");
     std::fs::create_dir_all(&wants).with_context(|| format!("cannot create {}", wants.display()))?;
-    symlink("../run-payload.service", wants.join("run-payload.service")).context("cannot enable the runner")?;
+    symlink("../run-payload.service", wants.join("run-payload.service"))
+        .context("cannot enable the runner")?;
     let default = units.join("default.target");
     symlink("/usr/lib/systemd/system/multi-user.target", default).context("cannot set the boot target")?;
     for unit in MASKED {
@@ -218,7 +226,10 @@ mod tests {
                        Debian http://a.test/debian-security/ bookworm-security\nOther http://b.test/ bookworm\n";
         assert_eq!(
             sources(listing, "trixie"),
-            ["deb http://a.test/debian/ trixie main", "deb http://a.test/debian-security/ trixie-security main"]
+            [
+                "deb http://a.test/debian/ trixie main",
+                "deb http://a.test/debian-security/ trixie-security main"
+            ]
         );
         assert!(sources("", "trixie").is_empty());
     }

@@ -1,0 +1,152 @@
+//! What an engine without containers must not have left on the host.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The name that an engine with this root has on the host: of its control group, and its firewall table.
+///
+/// The same rule as the engine's own (`engine/src/paths.rs`), written down here a second time so that a change of it
+/// does not make the checks below look in the wrong place unseen: they assert that the cgroup is there while a container runs.
+pub fn instance(root: &Path) -> String {
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let bytes = root.as_os_str().as_bytes();
+    let hash =
+        bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("sampan-{hash:08x}")
+}
+
+/// Fails when anything of an engine is left on the host although it has no container any more.
+#[track_caller]
+pub fn assert_nothing_left(root: &Path, run: &Path) {
+    let left = left(root, run);
+    assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
+}
+
+/// What is left of an engine that has no containers, one line each. What ends by itself gets ten seconds.
+pub(crate) fn left(root: &Path, run: &Path) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(if crate::lane() == crate::Lane::Vm { 60 } else { 10 });
+    loop {
+        let found = now(root, run);
+        if found.is_empty() || Instant::now() > end {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn now(root: &Path, run: &Path) -> Vec<String> {
+    let instance = instance(root);
+    let mut found = mounts(root.parent().unwrap_or(root), run);
+    found.extend(cgroups(&instance).iter().map(|path| format!("control group {}", path.display())));
+    found.extend(interfaces(&instance));
+    found.extend(firewall_elements(&instance));
+    found.extend(processes(root, run));
+    for folder in ["containers", "shims", "pending"] {
+        found.extend(entries(&run.join(folder)));
+    }
+    found.extend(entries(&root.join("containers")));
+    found.extend(id_claims(run));
+    found
+}
+
+fn mounts(base: &Path, run: &Path) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo can be read");
+    let ours = |line: &&str| [base, run].iter().any(|path| line.contains(&*path.to_string_lossy()));
+    table.lines().filter(ours).map(|line| format!("mount {line}")).collect()
+}
+
+/// The control groups below the engine's own, in every hierarchy.
+fn cgroups(instance: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
+    hierarchies.extend(folders(Path::new("/sys/fs/cgroup")));
+    for hierarchy in hierarchies {
+        found.extend(folders(&hierarchy.join(instance)));
+    }
+    found
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// Ports of the engine's bridge.
+fn interfaces(instance: &str) -> Vec<String> {
+    let ports = format!("/sys/class/net/{}/brif", bridge(instance));
+    entries(Path::new(&ports)).iter().map(|port| format!("interface {port}")).collect()
+}
+
+/// Elements of the sets and maps in the engine's table.
+fn firewall_elements(instance: &str) -> Vec<String> {
+    let output = Command::new("nft").args(["-j", "list", "ruleset"]).output().expect("nft can be run");
+    let ruleset: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let objects = ruleset["nftables"].as_array().cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for object in objects {
+        for kind in ["set", "map"] {
+            let set = &object[kind];
+            // The set of bridges belongs to the network, which may stay.
+            let containers =
+                set["elem"].as_array().filter(|_| set["table"] == instance && set["name"] != "bridges");
+            found.extend(
+                containers.into_iter().flatten().map(|element| format!("firewall element {element}")),
+            );
+        }
+    }
+    found
+}
+
+/// Processes that were given a path of the engine: shims, the names process, commands.
+fn processes(root: &Path, run: &Path) -> Vec<String> {
+    let own = std::process::id().to_string();
+    let mut found = Vec::new();
+    for process in folders(Path::new("/proc")) {
+        let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        let ours = [root, run].iter().any(|path| words.contains(&*path.to_string_lossy()));
+        if ours && process.file_name().is_some_and(|name| name.to_string_lossy() != own) {
+            found.push(format!("process {} {words}", process.display()));
+        }
+    }
+    found
+}
+
+/// Claims to ranges of user ids by the engine's containers.
+fn id_claims(run: &Path) -> Vec<String> {
+    let claims = std::fs::read_dir("/run/sampan-ids").into_iter().flatten().flatten();
+    let targets = claims.filter_map(|claim| std::fs::read_link(claim.path()).ok());
+    targets
+        .filter(|target| target.starts_with(run))
+        .map(|target| format!("id range of {}", target.display()))
+        .collect()
+}
+
+fn entries(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| format!("entry {}", entry.path().display())).collect()
+}
+
+fn bridge(instance: &str) -> String {
+    instance.replace("sampan-", "sampan")
+}
+
+/// Takes away what an engine keeps for its next container: the bridge, the table and the empty control group.
+pub(crate) fn remove_what_may_stay(root: &Path) {
+    let instance = instance(root);
+    // Each may be missing: a test without network makes no bridge.
+    let _ = Command::new("ip").args(["link", "delete", &bridge(&instance)]).output();
+    for family in ["inet", "ip", "ip6"] {
+        let _ = Command::new("nft").args(["delete", "table", family, &instance]).output();
+    }
+    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
+    hierarchies.extend(folders(Path::new("/sys/fs/cgroup")));
+    for hierarchy in hierarchies {
+        let _ = std::fs::remove_dir(hierarchy.join(&instance));
+    }
+}

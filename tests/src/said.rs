@@ -1,0 +1,85 @@
+//! What a program said and how it ended.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Output};
+
+/// The end of one command.
+#[derive(Debug, Clone)]
+pub struct Said {
+    command: String,
+    /// The exit code; 128 + n after signal n.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    fn new(command: String, output: &Output) -> Self {
+        let status = output.status;
+        Self {
+            command,
+            code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub fn of(command: &mut Command) -> Self {
+        let words: Vec<String> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let output =
+            command.output().unwrap_or_else(|error| panic!("cannot run `{}`: {error}", words.join(" ")));
+        Self::new(words.join(" "), &output)
+    }
+
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "{self}");
+        self
+    }
+
+    /// Asserts success and gives standard output without the white space around it.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        self.code(0).out.trim().to_owned()
+    }
+
+    /// Asserts that standard error has this text.
+    #[track_caller]
+    pub fn complains(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "standard error lacks {text:?}\n{self}");
+        self
+    }
+
+    /// Asserts the three lines of an error, each by a text that it begins with.
+    #[track_caller]
+    pub fn error(self, what: &str, cause: &str, remedy: &str) -> Self {
+        let line = |name: &str| {
+            let found = self.err.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.unwrap_or_else(|| panic!("standard error has no line {name:?}\n{self}")).to_owned()
+        };
+        for (name, expected) in [("error", what), ("cause", cause), ("try", remedy)] {
+            let said = line(name);
+            assert!(said.contains(expected), "the line {name:?} lacks {expected:?}: {said:?}\n{self}");
+        }
+        self
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` ended with {}\n--- output\n{}\n--- error\n{}",
+            self.command, self.code, self.out, self.err
+        )
+    }
+}

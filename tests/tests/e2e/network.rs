@@ -1,0 +1,226 @@
+//! The default network: addresses, names, published ports.
+
+use sampan_tests::{Client, Sandbox, eventually, within};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::process::Command;
+
+/// A page and who asked for it: busybox's httpd runs this for each request.
+const CGI: &str = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo from $REMOTE_ADDR\\n' > /www/cgi-bin/who; \
+                   chmod +x /www/cgi-bin/who; echo page > /www/index.html; exec httpd -f -h /www -p 80";
+
+fn web_server(sandbox: &Sandbox, name: &str, options: &[&str]) {
+    let words = [&["run", "-d", "--name", name], options, &["busybox", "sh", "-c", CGI]].concat();
+    sandbox.words(&words).code(0);
+}
+
+/// A port of the host that nobody uses now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn fetch(url: &str) -> String {
+    within(10, url, || {
+        let output =
+            Command::new("busybox").args(["wget", "-q", "-T", "2", "-O", "-", url]).output().unwrap();
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    })
+}
+
+#[test]
+fn the_host_reaches_a_container_by_its_address() {
+    let sandbox = Sandbox::new();
+    web_server(&sandbox, "web", &[]);
+    assert_eq!(fetch(&format!("http://{}/", sandbox.address("web"))), "page\n");
+}
+
+#[test]
+fn an_address_stays_over_stop_start_and_restart() {
+    let sandbox = Sandbox::new();
+    sandbox.sleeper("first", "");
+    sandbox.sleeper("second", "");
+    let before = sandbox.address("second");
+    sandbox.sampan("stop -t 0 first second").code(0);
+    sandbox.sampan("start second").code(0);
+    assert_eq!(sandbox.address("second"), before);
+    sandbox.sampan("restart -t 0 second").code(0);
+    assert_eq!(sandbox.address("second"), before);
+    let shown = sandbox.sampan("exec second ip -4 -o addr show dev eth0").ok();
+    assert!(shown.contains(&format!("inet {before}/")), "{shown}");
+}
+
+#[test]
+fn an_address_can_be_chosen_on_the_default_network() {
+    let sandbox = Sandbox::new();
+    sandbox.sleeper("probe", "");
+    let mut octets = sandbox.address("probe").parse::<Ipv4Addr>().unwrap().octets();
+    octets[3] = 77;
+    let chosen = Ipv4Addr::from(octets).to_string();
+    sandbox.sleeper("box", &format!("--ip {chosen}"));
+    assert_eq!(sandbox.address("box"), chosen);
+    sandbox
+        .sampan(&format!("run -d --name twin --ip {chosen} busybox true"))
+        .code(125)
+        .error(&chosen, "box", "");
+    sandbox.sampan("run --rm --ip 192.0.2.1 busybox true").code(125).error("192.0.2.1", "", "");
+}
+
+#[test]
+fn containers_reach_each_other_by_name() {
+    let sandbox = Sandbox::new();
+    web_server(&sandbox, "web", &[]);
+    let page = within(10, "the page by name", || {
+        let said = sandbox.sampan("run --rm busybox wget -q -T 2 -O - http://web/");
+        (said.code == 0).then_some(said.out)
+    });
+    assert_eq!(page, "page\n");
+    let found = sandbox.sampan("run --rm busybox nslookup web").ok();
+    assert!(found.contains(&sandbox.address("web")), "{found}");
+    assert_ne!(sandbox.sampan("run --rm busybox nslookup nobody-here").code, 0);
+}
+
+#[test]
+fn a_published_port_keeps_the_clients_address() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let port = free_port();
+    web_server(&sandbox, "web", &["-p", &format!("{port}:80")]);
+    let page = client.fetch(&format!("http://{}:{port}/cgi-bin/who", client.host));
+    assert_eq!(page.trim().trim_start_matches("from ").trim_start_matches("::ffff:"), client.address);
+}
+
+#[test]
+fn a_published_port_answers_on_loopback() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    web_server(&sandbox, "web", &["-p", &format!("{port}:80")]);
+    assert_eq!(fetch(&format!("http://127.0.0.1:{port}/")), "page\n");
+}
+
+#[test]
+fn a_port_published_on_one_address_is_closed_on_others() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let port = free_port();
+    web_server(&sandbox, "web", &["-p", &format!("127.0.0.1:{port}:80")]);
+    assert_eq!(fetch(&format!("http://127.0.0.1:{port}/")), "page\n");
+    let url = format!("http://{}:{port}/", client.host);
+    assert_ne!(client.run(&["busybox", "wget", "-q", "-T", "2", "-O", "-", &url]).code, 0);
+}
+
+#[test]
+fn a_published_port_is_closed_when_the_container_ends() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let port = free_port();
+    web_server(&sandbox, "web", &["-p", &format!("{port}:80")]);
+    let url = format!("http://{}:{port}/", client.host);
+    assert_eq!(client.fetch(&url), "page\n");
+    sandbox.sampan("stop -t 0 web").code(0);
+    assert_ne!(client.run(&["busybox", "wget", "-q", "-T", "2", "-O", "-", &url]).code, 0);
+    sandbox.sampan("start web").code(0);
+    assert_eq!(client.fetch(&url), "page\n");
+}
+
+#[test]
+fn udp_ports_are_published_too() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let port = free_port();
+    let words = ["run", "-d", "--name", "echo", "-p"];
+    let mapping = format!("{port}:9/udp");
+    let server = "nc -u -l -p 9 -e cat";
+    sandbox.words(&[&words[..], &[&mapping, "busybox", "sh", "-c", server]].concat()).code(0);
+    let line = format!("echo hello | busybox nc -u -w 2 {} {port}", client.host);
+    within(10, "an answer over UDP", || client.run(&["sh", "-c", &line]).out.contains("hello").then_some(()));
+}
+
+#[test]
+fn containers_have_ipv6_addresses_of_their_own() {
+    let sandbox = Sandbox::new();
+    web_server(&sandbox, "web", &[]);
+    let details = sandbox.inspect("web");
+    let address: Ipv6Addr =
+        details["NetworkSettings"]["GlobalIPv6Address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(fetch(&format!("http://[{address}]/")), "page\n");
+    let inside = sandbox.sampan("exec web ip -6 -o addr show dev eth0").ok();
+    assert!(inside.contains(&address.to_string()), "{inside}");
+}
+
+#[test]
+fn a_published_port_keeps_the_clients_ipv6_address() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let port = free_port();
+    web_server(&sandbox, "web", &["-p", &format!("{port}:80")]);
+    let page = client.fetch(&format!("http://[{}]:{port}/cgi-bin/who", client.host6));
+    let shown: Ipv6Addr = page.trim().trim_start_matches("from ").trim_matches(['[', ']']).parse().unwrap();
+    assert_eq!(shown, client.address6.parse::<Ipv6Addr>().unwrap());
+}
+
+#[test]
+fn containers_reach_out_behind_the_hosts_address() {
+    let sandbox = Sandbox::new();
+    let client = Client::new();
+    let page = sandbox.files();
+    std::fs::create_dir_all(page.join("cgi-bin")).unwrap();
+    std::fs::write(page.join("cgi-bin/who"), "#!/bin/sh\necho; echo $REMOTE_ADDR\n").unwrap();
+    Command::new("chmod").arg("+x").arg(page.join("cgi-bin/who")).status().unwrap();
+    // A server in the client's namespace: outside, seen from the containers.
+    let words = ["busybox", "httpd", "-p", "80", "-h", page.to_str().unwrap()];
+    client.run(&words).code(0);
+    let url = format!("http://{}/cgi-bin/who", client.address);
+    let seen = within(10, "the server outside answers", || {
+        let said = sandbox.words(&["run", "--rm", "busybox", "wget", "-q", "-T", "2", "-O", "-", &url]);
+        (said.code == 0).then(|| said.out.trim().trim_start_matches("::ffff:").to_owned())
+    });
+    client.run(&["sh", "-c", "kill $(busybox pidof httpd)"]);
+    assert_eq!(seen, client.host, "masqueraded behind the host's address");
+}
+
+#[test]
+fn without_network_there_is_loopback_only() {
+    let sandbox = Sandbox::new();
+    let links = sandbox.sh("ls /sys/class/net").ok();
+    assert_eq!(links, "lo");
+    sandbox
+        .sh("ping -c 1 127.0.0.1 >/dev/null || nc -z 127.0.0.1 1 || ip addr show lo | grep -q 127.0.0.1")
+        .code(0);
+}
+
+#[test]
+fn with_the_hosts_network_the_interfaces_are_the_hosts() {
+    let sandbox = Sandbox::new();
+    let inside = sandbox.sampan("run --rm --network host busybox ls /proc/sys/net/ipv4/conf").ok();
+    let mut inside: Vec<&str> = inside.split_whitespace().collect();
+    inside.sort_unstable();
+    assert!(inside.contains(&"lo"), "{inside:?}");
+    let namespace = sandbox.sampan("run --rm --network host busybox readlink /proc/self/ns/net").ok();
+    assert_eq!(namespace, std::fs::read_link("/proc/self/ns/net").unwrap().to_string_lossy());
+}
+
+#[test]
+fn hosts_and_resolv_conf_are_written_for_the_container() {
+    let sandbox = Sandbox::new();
+    let hosts = sandbox.sampan("run --rm --name box --hostname here busybox cat /etc/hosts").ok();
+    assert!(hosts.lines().any(|line| line.starts_with("127.0.0.1") && line.contains("localhost")), "{hosts}");
+    assert!(hosts.lines().any(|line| line.contains("here")), "{hosts}");
+    let resolv = sandbox.sampan("run --rm busybox cat /etc/resolv.conf").ok();
+    assert!(resolv.contains("nameserver"), "{resolv}");
+}
+
+#[test]
+fn two_engines_do_not_touch_each_others_networks() {
+    let (one, two) = (Sandbox::new(), Sandbox::new());
+    one.sleeper("box", "");
+    two.sleeper("box", "");
+    assert_ne!(one.address("box"), two.address("box"));
+    two.sampan("rm -f box").code(0);
+    let address = one.address("box");
+    eventually("the other engine's container is still reached", || {
+        Command::new("ping")
+            .args(["-c", "1", "-W", "1", &address])
+            .output()
+            .is_ok_and(|said| said.status.success())
+            || one.sampan("exec box true").code == 0
+    });
+}
