@@ -1,44 +1,48 @@
 //! A container from *created* to deleted.
 
-use crate::{Bundle, Options, Stdio, cgroup::Cgroup};
-use rustix::process::Signal;
-use sampan_types::{Error, ErrorKind, Result, spec::Process};
+use crate::{
+    Stdio,
+    cgroup::{Cgroup, Entry},
+    error::Cannot,
+    exec::{self, Exec},
+    hooks,
+    idmap::IdMaps,
+    namespaces::Namespaces,
+    seccomp::Filter,
+    sync::{Channel, Message, unexpected},
+};
+use rustix::{
+    io::Errno,
+    process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
+};
+use sampan_types::{
+    Error, ErrorKind, Result,
+    spec::{Hooks, Linux, Process, State, Status},
+};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A container of ours. Dropping it leaves the container as it is.
 #[derive(Debug)]
 pub struct Container {
-    pid: i32,
-    pidfd: OwnedFd,
-    start_time: u64,
-    netns: OwnedFd,
-    userns: Option<OwnedFd>,
-    console: Option<OwnedFd>,
-    cgroup: Cgroup,
-    warnings: Vec<String>,
-}
-
-/// A process beside init.
-#[derive(Debug)]
-pub struct Exec {
-    /// Its number in the caller's namespace.
-    pub pid: i32,
-    /// Readable once it has ended; a child of the caller, to be reaped with `waitid`.
-    pub pidfd: OwnedFd,
-    /// Start time in clock ticks after boot.
-    pub start_time: u64,
-    /// The terminal's master, where one was asked for.
-    pub console: Option<OwnedFd>,
-}
-
-/// Makes a container and leaves it at the *created* point: all is there, the program has not been run.
-///
-/// Init is a child of the caller. Namespaces by path are joined (a user namespace first), the others are new. The
-/// program is looked up in the container's `PATH` already here: [`ErrorKind::CommandNotFound`] and
-/// [`ErrorKind::NotExecutable`] name it.
-pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Container> {
-    let _ = (stdio, options);
-    Err(Error::new(ErrorKind::Unsupported, format!("cannot create container {}", bundle.id)))
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) start_time: u64,
+    pub(crate) netns: OwnedFd,
+    pub(crate) userns: Option<OwnedFd>,
+    pub(crate) console: Option<OwnedFd>,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) entry: Entry,
+    pub(crate) warnings: Vec<String>,
+    /// To init, until it runs the program.
+    pub(crate) channel: Option<Channel>,
+    pub(crate) hooks: Option<Hooks>,
+    pub(crate) state: State,
+    /// What every exec needs of the specification.
+    pub(crate) linux: Linux,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) maps: Option<IdMaps>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) personality: Option<u32>,
 }
 
 impl Container {
@@ -77,27 +81,45 @@ impl Container {
         &self.cgroup
     }
 
-    /// What was passed over, in words for the user (`unknown capability CAP_X is ignored`).
+    /// What was passed over, in words for the user (`unknown capability "CAP_X" is ignored`).
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
     /// Runs the program; returns after `execve` has succeeded. Legal once.
+    ///
+    /// Where a `poststart` hook fails, the container is killed.
     pub fn start(&mut self) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "cannot start"))
+        let Some(channel) = self.channel.take() else {
+            return Err(Error::new(ErrorKind::Conflict, format!("cannot start container {}", self.state.id))
+                .because("it was started before"));
+        };
+        let answer = channel.tell(&Message::Proceed, &[]).and_then(|()| channel.receive())?;
+        match answer {
+            // Closed by `execve`.
+            None => {}
+            Some((Message::Failed(failure), _)) => return Err(failure.into()),
+            Some((message, _)) => return Err(unexpected(Some(message))),
+        }
+        self.state.status = Status::Running;
+        match &self.hooks {
+            Some(all) => hooks::run("poststart", &all.poststart, &self.state, &[]).inspect_err(|_| {
+                // The hook's failure is the one to tell.
+                let _ = self.kill(Signal::KILL);
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Runs another process in the container, with all of init's namespaces and its control group; returns after
     /// `execve` has succeeded. It does not die with the caller. Legal when created and running.
     pub fn exec(&self, process: &Process, stdio: Stdio) -> Result<Exec> {
-        let _ = (process, stdio);
-        Err(Error::new(ErrorKind::Unsupported, "cannot exec"))
+        exec::run(self, process, stdio)
     }
 
     /// Sends a signal to init.
     pub fn kill(&self, signal: Signal) -> Result<()> {
-        rustix::process::pidfd_send_signal(&self.pidfd, signal)
-            .map_err(|errno| Error::io(format!("cannot signal process {}", self.pid), errno.into()))
+        pidfd_send_signal(&self.pidfd, signal).cannot(|| format!("signal process {}", self.pid))
     }
 
     /// Kills everything in the container with `SIGKILL`.
@@ -105,8 +127,29 @@ impl Container {
         self.cgroup.kill_all()
     }
 
-    /// Kills everything that is left, reaps init where the caller has not, and removes the control group.
+    /// Kills everything that is left, reaps init where the caller has not, and removes the control group; then runs the
+    /// `poststop` hooks.
     pub fn delete(self) -> Result<()> {
-        Ok(())
+        let killed = self.cgroup.kill_all();
+        reap(&self.pidfd)?;
+        killed?;
+        // What is open in a group keeps the kernel from freeing it.
+        drop(self.entry);
+        self.cgroup.delete()?;
+        let state = State { status: Status::Stopped, pid: None, ..self.state };
+        self.hooks.map_or(Ok(()), |all| hooks::run("poststop", &all.poststop, &state, &[]))
+    }
+}
+
+/// Kills a child and waits for its end.
+pub(crate) fn reap(pidfd: &OwnedFd) -> Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(errno).cannot(|| "kill a container's process".into()),
+    }
+    match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)) {
+        // The caller has reaped it.
+        Ok(_) | Err(Errno::CHILD) => Ok(()),
+        Err(errno) => Err(errno).cannot(|| "wait for a container's process".into()),
     }
 }

@@ -7,11 +7,30 @@
 //!
 //! Everything here is synchronous and must be called from a process with exactly one thread, since children are cloned:
 //! [`create`] and `exec` refuse otherwise.
+//!
+//! # The way of a container
+//! `setup` reads and checks; `create` is the runtime's side and `init` the child's, which talk through `sync`; `rootfs`
+//! makes the mounts, `process` does the last steps before the program.
 
 pub mod cgroup;
 
 mod bundle;
 mod container;
+mod create;
+mod error;
+mod exec;
+mod hooks;
+mod idmap;
+mod init;
+mod namespaces;
+mod process;
+mod rootfs;
+mod seccomp;
+mod setup;
+mod sync;
+mod sysctl;
 
 pub use bundle::{Bundle, Options, Rootfs, Stdio};
-pub use container::{Container, Exec, create};
+pub use container::Container;
+pub use create::create;
+pub use exec::Exec;

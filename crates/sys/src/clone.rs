@@ -1,7 +1,7 @@
 //! Cloning a process that has exactly one thread (clone(2), `clone3`).
 
 use crate::{check, process};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -33,6 +33,33 @@ pub fn clone(
     cgroup: Option<BorrowedFd<'_>>,
     work: impl FnOnce() -> i32,
 ) -> io::Result<Child> {
+    raw_clone(namespaces, cgroup, false, work)
+}
+
+/// As [`clone`], but the new process is the calling process's sibling: its parent is the caller's.
+///
+/// # Errors
+/// As [`clone`]; `InvalidInput` for the first process of a process namespace.
+pub fn clone_sibling(namespaces: UnshareFlags, work: impl FnOnce() -> i32) -> io::Result<Child> {
+    raw_clone(namespaces, None, true, work)
+}
+
+/// Moves the calling process into a new control group namespace, whose root is the group that it is in.
+///
+/// # Errors
+/// Those of `unshare(2)`: `CAP_SYS_ADMIN` is needed.
+pub fn unshare_cgroup() -> io::Result<()> {
+    // SAFETY: the danger of unshare(2) is a descriptor table split between threads (CLONE_FILES); CLONE_NEWCGROUP alone
+    // changes only how control groups are named.
+    unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) }.map_err(io::Error::from)
+}
+
+fn raw_clone(
+    namespaces: UnshareFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+    sibling: bool,
+    work: impl FnOnce() -> i32,
+) -> io::Result<Child> {
     if process::thread_count()? != 1 {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -44,12 +71,16 @@ pub fn clone(
     if cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
     }
+    if sibling {
+        flags |= libc::CLONE_PARENT as u64;
+    }
     let args = libc::clone_args {
         flags,
         pidfd: (&raw mut pidfd).addr() as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: libc::SIGCHLD as u64,
+        // A sibling has the caller's.
+        exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
         stack: 0,
         stack_size: 0,
         tls: 0,

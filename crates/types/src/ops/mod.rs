@@ -10,7 +10,7 @@ mod image;
 pub use container::{
     AttachContainer, CleanUpContainer, ContainerDetails, ContainerSummary, CreateContainer, CreatedContainer,
     InspectContainer, KillContainer, ListContainers, OpenLogs, RemoveContainer, RestartContainer,
-    RunContainer, StartContainer, StopContainer, Task, WaitContainer,
+    RunContainer, ShutDown, StartContainer, StopContainer, Task, WaitContainer,
 };
 pub use exec::{ExecContainer, ExecTask};
 pub use image::{CreateImage, ImageSummary, ListImages, RemoveImage, RemovedImage, TemplateName};

@@ -1,0 +1,199 @@
+//! From a bundle to the *created* point: the runtime's side.
+
+use crate::{
+    Bundle, Container, Options, Stdio,
+    cgroup::Cgroup,
+    container::reap,
+    error::Cannot,
+    hooks,
+    idmap::{self, write_file},
+    init,
+    process::{rlimits, stdio},
+    setup::{Groups, Setup},
+    sync::{Channel, MAX_FDS, Message, unexpected},
+};
+use rustix::fs::{Mode, OFlags};
+use sampan_sys::clone::{self, Child};
+use sampan_types::{
+    Error, ErrorKind, Result,
+    spec::{NamespaceKind, Status},
+};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Makes a container and leaves it at the *created* point: all is there, the program has not been run.
+///
+/// Init is a child of the caller. Namespaces by path are joined (a user namespace first), the others are new. The
+/// program is looked up in the container's `PATH` already here: [`ErrorKind::CommandNotFound`] and
+/// [`ErrorKind::NotExecutable`] name it. What fails is undone.
+pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Container> {
+    let setup = Setup::read(bundle, options)?;
+    let cgroup = Cgroup::of(setup.linux, bundle.id)?;
+    cgroup.create(setup.linux.resources.as_ref())?;
+    // The first failure is the one to tell, whatever tidying up after it comes to.
+    match launch(setup, cgroup, stdio) {
+        Ok(container) => Ok(container),
+        Err((error, cgroup)) => {
+            let _ = cgroup.kill_all().and_then(|()| cgroup.delete());
+            Err(error)
+        }
+    }
+}
+
+/// Gives the control group back where it fails. Processes are gone then.
+fn launch(setup: Setup<'_>, cgroup: Cgroup, stdio: Stdio) -> Result<Container, (Error, Cgroup)> {
+    match prepare(&setup, &cgroup, &stdio) {
+        Ok(made) => {
+            let Setup { bundle, linux, namespaces, maps, filter, personality, warnings, .. } = setup;
+            Ok(Container {
+                pid: made.child.pid,
+                pidfd: made.child.pidfd,
+                start_time: made.start_time,
+                netns: made.netns,
+                userns: made.userns,
+                console: made.console,
+                entry: made.entry,
+                channel: Some(made.channel),
+                cgroup,
+                warnings,
+                hooks: bundle.spec.hooks.clone(),
+                state: hooks::state(bundle.id, bundle.spec, bundle.path, Status::Created, made.child.pid),
+                linux: linux.clone(),
+                namespaces,
+                maps,
+                filter,
+                personality,
+            })
+        }
+        Err(error) => Err((error, cgroup)),
+    }
+}
+
+/// A child at the *created* point.
+struct Made {
+    child: Child,
+    start_time: u64,
+    netns: OwnedFd,
+    userns: Option<OwnedFd>,
+    console: Option<OwnedFd>,
+    entry: crate::cgroup::Entry,
+    channel: Channel,
+}
+
+fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, stdio: &Stdio) -> Result<Made> {
+    if setup.options.delegate_cgroup {
+        delegate(setup, cgroup)?;
+    }
+    stdio::give(stdio, setup.process.user.uid, setup.maps.as_ref())?;
+    let entry = cgroup.entry()?;
+    let (channel, theirs) = Channel::pair()?;
+    // One clone for all namespaces; with some to join, the first child makes the others after it has joined.
+    let joins = !setup.namespaces.joined.is_empty();
+    let new = if joins { rustix::thread::UnshareFlags::empty() } else { setup.namespaces.cloned() };
+    let groups = Groups { cgroup, entry: &entry };
+    let first = clone::clone(new, entry.directory(), || {
+        // Its end of the other side would keep it from seeing the runtime's death.
+        init::main(setup, groups, stdio, &theirs)
+    })
+    .map_err(explain_clone)?;
+    drop(theirs);
+    let child = if joins { second_child(&channel, first)? } else { first };
+    match accompany(setup, &channel, &child) {
+        Ok((userns, netns, console)) => {
+            let start_time =
+                sampan_sys::process::start_time(child.pid).cannot(|| "read init's start time".into())?;
+            Ok(Made { child, start_time, netns, userns, console, entry, channel })
+        }
+        Err(error) => {
+            // The first failure is the one to tell.
+            let _ = reap(&child.pidfd);
+            Err(error)
+        }
+    }
+}
+
+fn delegate(setup: &Setup<'_>, cgroup: &Cgroup) -> Result<()> {
+    let Some(maps) = &setup.maps else { return Ok(()) };
+    match (maps.host_uid(0), maps.host_gid(0)) {
+        (Some(uid), Some(gid)) => cgroup.delegate(uid, gid),
+        _ => Err(crate::error::invalid(
+            "cannot delegate the control group",
+            "the container's user namespace has no root",
+        )),
+    }
+}
+
+/// The process that goes on after the first one has joined namespaces and made it.
+fn second_child(channel: &Channel, first: Child) -> Result<Child> {
+    let answer = channel.expect("join namespaces");
+    // It has nothing more to do, whatever it has said.
+    let reaped = reap(&first.pidfd);
+    match answer? {
+        (Message::Cloned { pid }, mut fds) if fds.len() == 1 => {
+            reaped?;
+            fds.pop().map(|pidfd| Child { pid, pidfd }).ok_or_else(|| unexpected(None))
+        }
+        (message, _) => Err(unexpected(Some(message))),
+    }
+}
+
+/// The runtime's part of the child's way to *created*.
+#[allow(clippy::type_complexity)]
+fn accompany(
+    setup: &Setup<'_>,
+    channel: &Channel,
+    child: &Child,
+) -> Result<(Option<OwnedFd>, OwnedFd, Option<OwnedFd>)> {
+    if setup.namespaces.makes(NamespaceKind::User)
+        && let Some(maps) = &setup.maps
+    {
+        maps.write(child.pid)?;
+    }
+    if let Some(value) = setup.process.oom_score_adj {
+        write_file(&format!("/proc/{}/oom_score_adj", child.pid), &value.to_string())?;
+    }
+    let userns = if setup.has_user_namespace() { Some(idmap::open(child.pid)?) } else { None };
+    if let Some(userns) = &userns {
+        send_trees(channel, &init::make_trees(setup, userns)?)?;
+    }
+    let mut packet = channel.expect("create the container")?;
+    if let Message::Hooks = packet.0 {
+        run_hooks(setup, child.pid)?;
+        channel.tell(&Message::Proceed, &[])?;
+        packet = channel.expect("create the container")?;
+    }
+    let (Message::Ready, mut fds) = packet else { return Err(unexpected(Some(packet.0))) };
+    rlimits::apply(child.pid, &setup.process.rlimits)?;
+    let path = format!("/proc/{}/ns/net", child.pid);
+    let netns = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .cannot(|| format!("open the network namespace of process {}", child.pid))?;
+    Ok((userns, netns, fds.pop()))
+}
+
+fn send_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<()> {
+    let mut batches = trees.chunks(MAX_FDS).peekable();
+    while let Some(batch) = batches.next() {
+        let fds: Vec<_> = batch.iter().map(AsFd::as_fd).collect();
+        channel.tell(&Message::Trees { more: batches.peek().is_some() }, &fds)?;
+    }
+    Ok(())
+}
+
+fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {
+    let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
+    let state = hooks::state(setup.bundle.id, setup.bundle.spec, setup.bundle.path, Status::Creating, pid);
+    hooks::run("prestart", &all.prestart, &state, &[])?;
+    hooks::run("createRuntime", &all.create_runtime, &state, &[])
+}
+
+fn explain_clone(error: std::io::Error) -> Error {
+    let what = "cannot clone a process into new namespaces";
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NOSPC | rustix::io::Errno::USERS) => Error::new(ErrorKind::Exhausted, what)
+            .because(error)
+            .hint("raise the limits in /proc/sys/user/max_*_namespaces"),
+        Some(rustix::io::Errno::PERM) => Error::new(ErrorKind::PermissionDenied, what)
+            .because(error)
+            .hint("namespaces other than the user namespace need root, or a user namespace around them"),
+        _ => Error::io(what, error),
+    }
+}

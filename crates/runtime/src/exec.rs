@@ -1,0 +1,181 @@
+//! Another process in a container that is there already.
+
+use crate::{
+    Container, Stdio,
+    container::reap,
+    error::Cannot,
+    idmap::write_file,
+    init,
+    process::{self, capabilities::Sets, rlimits, stdio},
+    rootfs::console::Console,
+    sync::{Channel, Message, unexpected},
+};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    thread::{
+        LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags, move_into_link_name_space,
+        move_into_thread_name_spaces,
+    },
+};
+use sampan_sys::{
+    clone::{self, Child},
+    exec::close_on_exec_from,
+};
+use sampan_types::{
+    Error, ErrorKind, Result,
+    spec::{NamespaceKind, Process},
+};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A process beside init.
+#[derive(Debug)]
+pub struct Exec {
+    /// Its number in the caller's namespace.
+    pub pid: i32,
+    /// Readable once it has ended; a child of the caller, to be reaped with `waitid`.
+    pub pidfd: OwnedFd,
+    /// Start time in clock ticks after boot.
+    pub start_time: u64,
+    /// The terminal's master, where one was asked for.
+    pub console: Option<OwnedFd>,
+}
+
+/// Makes it, up to the program's `execve`.
+pub(crate) fn run(container: &Container, process: &Process, stdio: Stdio) -> Result<Exec> {
+    process::refuse_unsupported(process, &container.linux)?;
+    rlimits::check(&process.rlimits)?;
+    if container.cgroup.frozen()? {
+        return Err(Error::new(ErrorKind::Conflict, "cannot exec in a paused container")
+            .because(format!("container {} is paused", container.state.id))
+            .hint("resume it first"));
+    }
+    stdio::give(&stdio, process.user.uid, container.maps.as_ref())?;
+    let mut warnings = Vec::new();
+    let plan = process::Plan {
+        process,
+        sets: Sets::parse(process.capabilities.as_ref(), &mut warnings),
+        filter: container.filter.as_ref(),
+        die_with_parent: false,
+    };
+    let (channel, theirs) = Channel::pair()?;
+    let child =
+        clone_into(container, || init::report(&theirs, || inside(container, &plan, &stdio, &theirs)))?;
+    drop(theirs);
+    accompany(process, &channel, child)
+}
+
+fn accompany(process: &Process, channel: &Channel, child: Child) -> Result<Exec> {
+    let console = match follow(process, channel, child.pid) {
+        Ok(console) => console,
+        Err(error) => {
+            // The first failure is the one to tell.
+            let _ = reap(&child.pidfd);
+            return Err(error);
+        }
+    };
+    let start_time =
+        sampan_sys::process::start_time(child.pid).cannot(|| "read a process's start time".into())?;
+    Ok(Exec { pid: child.pid, pidfd: child.pidfd, start_time, console })
+}
+
+fn follow(process: &Process, channel: &Channel, pid: i32) -> Result<Option<OwnedFd>> {
+    let (Message::Ready, mut fds) = channel.expect("run a process in the container")? else {
+        return Err(unexpected(None));
+    };
+    if waits(process) {
+        rlimits::apply(pid, &process.rlimits)?;
+        if let Some(value) = process.oom_score_adj {
+            write_file(&format!("/proc/{pid}/oom_score_adj"), &value.to_string())?;
+        }
+        channel.tell(&Message::Proceed, &[])?;
+    }
+    match channel.receive()? {
+        // Closed by `execve`.
+        None => Ok(fds.pop()),
+        Some((Message::Failed(failure), _)) => Err(failure.into()),
+        Some((message, _)) => Err(unexpected(Some(message))),
+    }
+}
+
+/// Whether the child waits for what only the runtime may set.
+fn waits(process: &Process) -> bool {
+    !process.rlimits.is_empty() || process.oom_score_adj.is_some()
+}
+
+/// Clones straight into the container's process namespace: the caller's children are born there while it asks for
+/// that, so that no process in between is needed.
+fn clone_into(container: &Container, work: impl Fn() -> i32) -> Result<Child> {
+    let own_pids = container.namespaces.has(NamespaceKind::Pid);
+    let back = if own_pids { Some(enter_pids(container)?) } else { None };
+    let mut child = clone::clone(UnshareFlags::empty(), container.entry.directory(), &work);
+    // A version 2 group that has handed its controllers down, as a system container's does, has no processes of its own.
+    if child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY)) {
+        child = match container.cgroup.entry_of(container.pid) {
+            Ok(entry) => clone::clone(UnshareFlags::empty(), entry.directory(), &work),
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+    }
+    if let Some(back) = back {
+        move_into_link_name_space(back.as_fd(), Some(LinkNameSpaceType::ProcessID))
+            .cannot(|| "leave the container's process namespace".into())?;
+    }
+    child.cannot(|| format!("clone a process into container {}", container.state.id))
+}
+
+fn enter_pids(container: &Container) -> Result<OwnedFd> {
+    let back = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .cannot(|| "open the runtime's process namespace".into())?;
+    move_into_thread_name_spaces(container.pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID).map_err(
+        |errno| {
+            if errno == Errno::SRCH {
+                return Error::new(
+                    ErrorKind::Conflict,
+                    format!("cannot exec in container {}", container.state.id),
+                )
+                .because("it is not running");
+            }
+            Error::io("cannot join the container's process namespace", errno.into())
+        },
+    )?;
+    Ok(back)
+}
+
+/// The child's side.
+fn inside(container: &Container, plan: &process::Plan<'_>, stdio: &Stdio, channel: &Channel) -> Result<()> {
+    sampan_sys::signal::reset();
+    close_on_exec_from(3).cannot(|| "close inherited descriptors".into())?;
+    container.entry.enter()?;
+    // Nobody in the container may look into this process, which still holds the runtime's memory.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .cannot(|| "guard the process".into())?;
+    move_into_thread_name_spaces(container.pidfd.as_fd(), container.namespaces.entered())
+        .cannot(|| format!("join the namespaces of container {}", container.state.id))?;
+    if container.namespaces.has(NamespaceKind::User) {
+        init::become_root()?;
+    }
+    rustix::process::setsid().cannot(|| "begin a session".into())?;
+    let master = match stdio {
+        Stdio::Inherit => None,
+        Stdio::Fds(fds) => {
+            stdio::place(fds)?;
+            None
+        }
+        Stdio::Console { size } => {
+            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .cannot(|| "open the container's root".into())?;
+            Some(Console::open(root, *size)?.take(plan.process.user.uid)?)
+        }
+    };
+    if let Some(domain) = container.personality {
+        sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
+    }
+    let program = process::become_user(plan)?;
+    channel.send(&Message::Ready, master.as_ref().map(AsFd::as_fd).as_slice())?;
+    drop(master);
+    if waits(plan.process) {
+        channel.await_proceed()?;
+    }
+    process::confine(plan)?;
+    Err(program.run())
+}
