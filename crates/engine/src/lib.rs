@@ -25,16 +25,18 @@ mod users;
 pub use paths::{DEFAULT_ROOT, DEFAULT_RUN, Paths};
 pub use task::TaskClient;
 
+use sampan_net::Host;
 use sampan_snapshot::{OverlaySnapshotter, Snapshotter};
 use sampan_store::Store;
 use sampan_types::{ContainerRecord, Progress, Result};
-use std::path::Path;
+use std::{cell::RefCell, path::Path};
 
 /// An engine: the folders it works on, and how it tells of progress.
 pub struct Engine {
     paths: Paths,
     store: Store,
     snapshots: Box<dyn Snapshotter>,
+    host: RefCell<Host>,
     progress: Box<dyn Progress>,
 }
 
@@ -47,7 +49,7 @@ impl Engine {
         let paths = Paths::create(root, run)?;
         let store = Store::open(&paths.root)?;
         let snapshots = Box::new(OverlaySnapshotter::new(&paths.root));
-        let engine = Self { paths, store, snapshots, progress };
+        let engine = Self { paths, store, snapshots, host: RefCell::default(), progress };
         engine.sweep()?;
         Ok(engine)
     }

@@ -16,7 +16,7 @@ impl Engine {
             return Ok(network);
         }
         // Two engines on one host start looking from different places.
-        let (ipv4, ipv6) = sampan_net::choose_subnets(self.paths.instance().as_bytes(), &[])?;
+        let (ipv4, ipv6) = self.host.borrow_mut().choose_subnets(self.paths.instance().as_bytes(), &[])?;
         let first = |address: std::net::Ipv4Addr| std::net::Ipv4Addr::from(u32::from(address) + 1);
         let network = Network {
             name: DEFAULT.to_owned(),
@@ -61,7 +61,7 @@ impl Engine {
 
     /// Brings a network's bridge up, where it is not.
     pub(crate) fn bring_up(&self, network: &Network) -> Result<()> {
-        sampan_net::ensure_bridge(network)?;
+        self.host.borrow_mut().ensure_bridge(network)?;
         let entry = NetworkEntry {
             bridge: network.bridge.clone(),
             ipv4: network.ipv4,
@@ -72,14 +72,15 @@ impl Engine {
         sampan_names::publish_network(&self.paths.names(), &network.name, &entry)
     }
 
-    /// Takes a container off its network: links, firewall elements, names. Idempotent.
+    /// Takes a container whose processes have ended, or are about to, off its network: firewall elements, names; its
+    /// link goes with its namespace. Idempotent.
     pub(crate) fn detach(&self, record: &ContainerRecord) -> Result<()> {
         let Some(endpoint) = &record.endpoint else {
             return Ok(());
         };
         let network = self.network_of(endpoint)?;
         sampan_names::unpublish(&self.paths.names(), &network.name, record.id.as_str())?;
-        sampan_net::detach(&network, &endpoint_of(record, endpoint))
+        self.host.borrow_mut().retire(&network, &endpoint_of(record, endpoint))
     }
 
     /// Tells the names process of a container, starting it where it does not run.

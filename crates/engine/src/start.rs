@@ -82,7 +82,7 @@ impl Engine {
         let preparation = self.prepare(record)?;
         let plan = match (&preparation.network, &record.endpoint) {
             (Some(network), Some(endpoint)) => {
-                Some(sampan_net::plan(network, &endpoint_of(record, endpoint))?)
+                Some(self.host.borrow_mut().plan(network, &endpoint_of(record, endpoint))?)
             }
             _ => None,
         };
@@ -227,7 +227,7 @@ impl Engine {
         netns: &OwnedFd,
     ) -> Result<()> {
         self.bring_up(network)?;
-        let attached = plan.attach(netns.as_fd())?;
+        let attached = self.host.borrow_mut().attach(plan, netns.as_fd())?;
         if attached.ports != record.config.ports {
             self.store.update_ports(&record.id, &attached.ports)?;
         }

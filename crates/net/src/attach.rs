@@ -3,6 +3,7 @@
 use crate::{
     bridge,
     firewall::{self, Firewall},
+    host::Host,
     link::{self, VethPair},
     netlink::{Batch, Refusal, Socket},
     network::{Endpoint, Network},
@@ -23,27 +24,75 @@ pub struct Attached {
     pub ports: Vec<PortMapping>,
 }
 
-impl Plan {
+impl Host {
     /// Wires the endpoint to the network namespace `netns`: a veth pair, addresses, default routes, loopback, and the
     /// published ports. What an earlier life of the same endpoint left behind is replaced. A failure undoes all.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] without [`crate::ensure_bridge`]; [`ErrorKind::AlreadyExists`] when another endpoint
+    /// [`ErrorKind::NotFound`] without [`Host::ensure_bridge`]; [`ErrorKind::AlreadyExists`] when another endpoint
     /// took a port since the plan was made; those of the kernel.
-    pub fn attach(self, netns: BorrowedFd<'_>) -> Result<Attached> {
-        let Self { network, endpoint } = self;
-        let mut host = Socket::route().map_err(|refusal| fail(&network, &endpoint, refusal))?;
-        let wired = wire(&network, &endpoint, &mut host, netns);
-        match wired.and_then(|index| publish(&network, &endpoint).map(|()| index)) {
+    pub fn attach(&mut self, plan: Plan, netns: BorrowedFd<'_>) -> Result<Attached> {
+        let Plan { network, endpoint } = plan;
+        let socket = self.route().map_err(|refusal| fail(&network, &endpoint, refusal))?;
+        let wired = wire(&network, &endpoint, socket, netns);
+        sampan_sys::failpoint("net.attach.wired");
+        match wired.and_then(|index| publish(&network, &endpoint, self).map(|()| index)) {
             Ok(index) => Ok(Attached { link: endpoint.link(), index, ports: endpoint.ports }),
             Err(error) => {
                 // The first failure is what a person can act on; a link that stays is replaced at the next attach
                 // and taken away by `reconcile`.
-                let _ = unlink(&mut host, &endpoint.link());
+                let _ = self.route().and_then(|socket| link::remove_if_there(socket, &endpoint.link()));
                 Err(error)
             }
         }
     }
+
+    /// Takes an endpoint off a network: its link, if it is still there, and exactly its published ports. As often as
+    /// wanted. The kernel takes its time to remove a link (some 10 ms): where the namespace is ending anyway,
+    /// [`Host::retire`] is quicker.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn detach(&mut self, network: &Network, endpoint: &Endpoint) -> Result<()> {
+        self.unpublish(network, endpoint)?;
+        let removed = self.route().and_then(|socket| link::remove_if_there(socket, &endpoint.link()));
+        removed.map_err(|refusal| cannot_disconnect(network, endpoint, refusal))
+    }
+
+    /// Takes an endpoint off a network whose namespace has lost its last process: its published ports go, and its link
+    /// is taken down, so that nothing goes through it even if something else keeps the namespace. The link itself goes
+    /// with the namespace, by the kernel's own doing.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn retire(&mut self, network: &Network, endpoint: &Endpoint) -> Result<()> {
+        self.unpublish(network, endpoint)?;
+        let down = self.route().and_then(|socket| link::set_down_if_there(socket, &endpoint.link()));
+        down.map_err(|refusal| cannot_disconnect(network, endpoint, refusal))
+    }
+
+    fn unpublish(&mut self, network: &Network, endpoint: &Endpoint) -> Result<()> {
+        let elements = firewall::of_endpoint(endpoint);
+        if elements.is_empty() {
+            return Ok(());
+        }
+        let removed = self.firewall(network).and_then(|mut firewall| firewall.remove(&elements));
+        sampan_sys::failpoint("net.detach.unpublished");
+        removed.map_err(|refusal| cannot_disconnect(network, endpoint, refusal))
+    }
+}
+
+/// Brings the loopback link of the network namespace `netns` up: all the network that a container without an endpoint
+/// has. [`Host::attach`] does it too.
+///
+/// # Errors
+/// Those of `setns(2)` and the kernel.
+pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<()> {
+    let fail = |refusal: Refusal| refusal.into_error("cannot bring the loopback link up");
+    let mut inside = enter(netns, Socket::route)?.map_err(fail)?;
+    let mut changes = Batch::default();
+    link::set_up(&mut changes, "lo", LOOPBACK);
+    inside.commit(changes).map_err(fail)
 }
 
 /// Makes the links; gives the index of the host's.
@@ -74,7 +123,7 @@ fn wire(network: &Network, endpoint: &Endpoint, host: &mut Socket, netns: Borrow
     match create(host) {
         // The names are the endpoint's own: what has them is left from an earlier life.
         Err(refusal) if refusal.errno == Errno::EXIST => {
-            unlink(host, &name).map_err(fail)?;
+            link::remove_if_there(host, &name).map_err(fail)?;
             create(host).map_err(fail)?;
         }
         result => result.map_err(fail)?,
@@ -98,22 +147,19 @@ fn wire(network: &Network, endpoint: &Endpoint, host: &mut Socket, netns: Borrow
 }
 
 /// Puts the published ports into the firewall, and that into order if something emptied it.
-fn publish(network: &Network, endpoint: &Endpoint) -> Result<()> {
+fn publish(network: &Network, endpoint: &Endpoint, host: &mut Host) -> Result<()> {
     let elements = firewall::of_endpoint(endpoint);
     if elements.is_empty() {
         return Ok(());
     }
-    let add = || {
-        let mut firewall = Firewall::open(&network.table)?;
-        match firewall.add(&elements) {
-            Err(refusal) if refusal.errno == Errno::NOENT => {
-                bridge::fill(network, &mut firewall)?;
-                firewall.add(&elements)
-            }
-            result => result,
+    let add = |mut firewall: Firewall<'_>| match firewall.add(&elements) {
+        Err(refusal) if refusal.errno == Errno::NOENT => {
+            bridge::fill(network, &mut firewall)?;
+            firewall.add(&elements)
         }
+        result => result,
     };
-    add().map_err(|refusal: Refusal| match refusal.errno {
+    host.firewall(network).and_then(add).map_err(|refusal| match refusal.errno {
         Errno::BUSY | Errno::EXIST => Error::new(ErrorKind::AlreadyExists, what(network, endpoint))
             .because(refusal)
             .hint("another container took a port in the meantime; publish another one"),
@@ -121,49 +167,8 @@ fn publish(network: &Network, endpoint: &Endpoint) -> Result<()> {
     })
 }
 
-/// Takes away what [`Plan::attach`] made: the link, if it is still there, and exactly this endpoint's published
-/// ports. As often as wanted.
-///
-/// # Errors
-/// Those of the kernel.
-pub fn detach(network: &Network, endpoint: &Endpoint) -> Result<()> {
-    let fail = |refusal: Refusal| {
-        refusal.into_error(format!("cannot disconnect {} from network {}", endpoint.name, network.name))
-    };
-    let elements = firewall::of_endpoint(endpoint);
-    if !elements.is_empty() {
-        let mut firewall = Firewall::open(&network.table).map_err(fail)?;
-        firewall.remove(&elements).map_err(fail)?;
-    }
-    let mut socket = Socket::route().map_err(fail)?;
-    unlink(&mut socket, &endpoint.link()).map_err(fail)
-}
-
-/// Brings the loopback link of the network namespace `netns` up: all the network that a container without an endpoint
-/// has. [`Plan::attach`] does it too.
-///
-/// # Errors
-/// Those of `setns(2)` and the kernel.
-pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<()> {
-    let fail = |refusal: Refusal| refusal.into_error("cannot bring the loopback link up");
-    let mut inside = enter(netns, Socket::route)?.map_err(fail)?;
-    let mut changes = Batch::default();
-    link::set_up(&mut changes, "lo", LOOPBACK);
-    inside.commit(changes).map_err(fail)
-}
-
 /// The loopback link is the first of every network namespace (`LOOPBACK_IFINDEX`, net/flow.h).
 const LOOPBACK: u32 = 1;
-
-/// Removes a link, if it is there.
-pub(crate) fn unlink(socket: &mut Socket, name: &str) -> Result<(), Refusal> {
-    let mut changes = Batch::default();
-    link::remove(&mut changes, name);
-    match socket.commit(changes) {
-        Err(refusal) if refusal.errno == Errno::NODEV => Ok(()),
-        result => result,
-    }
-}
 
 fn index_of(socket: &mut Socket, name: &str) -> Result<u32, Refusal> {
     let link = link::find(socket, name)?;
@@ -181,4 +186,8 @@ fn what(network: &Network, endpoint: &Endpoint) -> String {
 
 fn fail(network: &Network, endpoint: &Endpoint, refusal: Refusal) -> Error {
     refusal.into_error(what(network, endpoint))
+}
+
+fn cannot_disconnect(network: &Network, endpoint: &Endpoint, refusal: Refusal) -> Error {
+    refusal.into_error(format!("cannot disconnect {} from network {}", endpoint.name, network.name))
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     firewall::{self, Firewall},
+    host::Host,
     link,
     netlink::{Batch, Refusal, Socket},
     network::Network,
@@ -10,54 +11,49 @@ use rustix::io::Errno;
 use sampan_types::{Error, ErrorKind, Result};
 use std::{fs, io};
 
-/// Makes the network's bridge, gateway addresses, sysctls and part of the firewall, whatever of it is missing. Cheap
-/// when all is there. True when the firewall lacked the network: what was published is gone too then (something
-/// flushed the ruleset, or this is the first use since boot), and endpoints that live need [`crate::reconcile`].
-///
-/// # Errors
-/// [`ErrorKind::InvalidInput`] for a network that makes no sense; [`ErrorKind::Conflict`] if another link has the
-/// bridge's name; those of the kernel.
-pub fn ensure_bridge(network: &Network) -> Result<bool> {
-    network.check()?;
-    let fail = |refusal: Refusal| refusal.into_error(what(network));
-    let mut socket = Socket::route().map_err(fail)?;
-    let ready = match link::find(&mut socket, &network.bridge).map_err(fail)? {
-        Some(link) if link.mac != mac(network) => return Err(foreign(network)),
-        Some(link) => link.up,
-        None => false,
-    };
-    if ready {
-        forward()?;
-    } else {
-        set_up(network, &mut socket)?;
-    }
-    let mut firewall = Firewall::open(&network.table).map_err(fail)?;
-    fill(network, &mut firewall).map_err(fail)
-}
-
-/// Removes the network's bridge, and its part of the firewall. Links of endpoints that are still there lose their
-/// bridge but stay. Nothing happens if there is none.
-///
-/// # Errors
-/// [`ErrorKind::Conflict`] if another link has the bridge's name; those of the kernel.
-pub fn remove_bridge(network: &Network) -> Result<()> {
-    let fail = |refusal: Refusal| refusal.into_error(format!("cannot remove network {}", network.name));
-    let mut socket = Socket::route().map_err(fail)?;
-    match link::find(&mut socket, &network.bridge).map_err(fail)? {
-        Some(link) if link.mac != mac(network) => return Err(foreign(network)),
-        Some(_) => {
-            let mut changes = Batch::default();
-            link::remove(&mut changes, &network.bridge);
-            match socket.commit(changes) {
-                Err(refusal) if refusal.errno != Errno::NODEV => return Err(fail(refusal)),
-                _ => {}
-            }
+impl Host {
+    /// Makes the network's bridge, gateway addresses, sysctls and part of the firewall, whatever of it is missing.
+    /// Cheap when all is there. True when the firewall lacked the network: what was published is gone too then
+    /// (something flushed the ruleset, or this is the first use since boot), and endpoints that live need
+    /// [`Host::reconcile`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a network that makes no sense; [`ErrorKind::Conflict`] if another link has the
+    /// bridge's name; those of the kernel.
+    pub fn ensure_bridge(&mut self, network: &Network) -> Result<bool> {
+        network.check()?;
+        let fail = |refusal: Refusal| refusal.into_error(what(network));
+        let socket = self.route().map_err(fail)?;
+        let ready = match link::find(socket, &network.bridge).map_err(fail)? {
+            Some(link) if link.mac != mac(network) => return Err(foreign(network)),
+            Some(link) => link.up,
+            None => false,
+        };
+        if ready {
+            forward()?;
+        } else {
+            set_up(network, socket)?;
         }
-        None => {}
+        self.firewall(network).and_then(|mut firewall| fill(network, &mut firewall)).map_err(fail)
     }
-    let mut firewall = Firewall::open(&network.table).map_err(fail)?;
-    firewall.remove(&firewall::of_network(network)).map_err(fail)?;
-    firewall.remove_table_if_unused().map_err(fail)
+
+    /// Removes the network's bridge, and its part of the firewall. Links of endpoints that are still there lose their
+    /// bridge but stay. Nothing happens if there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if another link has the bridge's name; those of the kernel.
+    pub fn remove_bridge(&mut self, network: &Network) -> Result<()> {
+        let fail = |refusal: Refusal| refusal.into_error(format!("cannot remove network {}", network.name));
+        let socket = self.route().map_err(fail)?;
+        match link::find(socket, &network.bridge).map_err(fail)? {
+            Some(link) if link.mac != mac(network) => return Err(foreign(network)),
+            Some(_) => link::remove_if_there(socket, &network.bridge).map_err(fail)?,
+            None => {}
+        }
+        let mut firewall = self.firewall(network).map_err(fail)?;
+        firewall.remove(&firewall::of_network(network)).map_err(fail)?;
+        firewall.remove_table_if_unused().map_err(fail)
+    }
 }
 
 /// Makes the bridge as it should be. It comes up last, so that one that is up is complete, whenever this was

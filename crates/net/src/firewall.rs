@@ -23,14 +23,14 @@ const TRIES: usize = 64;
 /// The engine's table in the calling thread's network namespace.
 #[derive(Debug)]
 pub(crate) struct Firewall<'a> {
-    socket: Socket,
+    socket: &'a mut Socket,
     table: &'a str,
 }
 
 impl<'a> Firewall<'a> {
-    /// Opens the firewall; the table need not be there.
-    pub(crate) fn open(table: &'a str) -> Result<Self, Refusal> {
-        Ok(Self { socket: Socket::netfilter()?, table })
+    /// The table of this name; it need not be there.
+    pub(crate) fn new(socket: &'a mut Socket, table: &'a str) -> Self {
+        Self { socket, table }
     }
 
     /// Makes the table with all its rules, empty, if it is not there.

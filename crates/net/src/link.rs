@@ -6,7 +6,7 @@ use netlink_bindings::{
     rt_addr::{self, Ifaddrmsg},
     rt_link::{self, Ifinfomsg},
     rt_route::{self, Rtmsg},
-    traits::Pusher,
+    traits::{NetlinkRequest, Pusher},
     utils::{finalize_nested_header, push_nested_header},
 };
 use rustix::{
@@ -141,11 +141,28 @@ pub(crate) fn set_up(batch: &mut Batch, name: &str, index: u32) {
     batch.push(format!("bring the link {name} up"), &rt_link::Request::new().op_newlink_do(&header));
 }
 
-/// Removes the link with this name; fails with `ENODEV` if there is none.
-pub(crate) fn remove(batch: &mut Batch, name: &str) {
+/// Removes the link with this name, if there is one. It takes the kernel a long time (some 10 ms).
+pub(crate) fn remove_if_there(socket: &mut Socket, name: &str) -> Result<(), Refusal> {
     let mut request = rt_link::Request::new().op_dellink_do(&Ifinfomsg::default());
     request.encode().push_ifname_bytes(name.as_bytes());
-    batch.push(format!("remove the link {name}"), &request);
+    if_there(socket, format!("remove the link {name}"), &request)
+}
+
+/// Takes the link with this name down, if there is one: nothing goes through it any more.
+pub(crate) fn set_down_if_there(socket: &mut Socket, name: &str) -> Result<(), Refusal> {
+    let header = Ifinfomsg { ifi_change: UP, ..Default::default() };
+    let mut request = rt_link::Request::new().op_newlink_do(&header);
+    request.encode().push_ifname_bytes(name.as_bytes());
+    if_there(socket, format!("take the link {name} down"), &request)
+}
+
+fn if_there(socket: &mut Socket, step: String, request: &impl NetlinkRequest) -> Result<(), Refusal> {
+    let mut changes = Batch::default();
+    changes.push(step, request);
+    match socket.commit(changes) {
+        Err(refusal) if refusal.errno == Errno::NODEV => Ok(()),
+        result => result,
+    }
 }
 
 /// Gives a link an address; nothing happens if it has it.

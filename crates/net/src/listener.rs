@@ -1,10 +1,48 @@
 //! Which program holds a port of the host.
 
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt},
+};
 use sampan_types::Protocol;
 use std::{
     fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
+
+/// Whether no listener has a port on an address (unspecified: on any of the family): the kernel would let a program
+/// have it. False too where a connection goes out from the port, or a datagram socket that talks to one peer only.
+///
+/// # Errors
+/// `AddrNotAvailable` if the address is not this host's; others of bind(2).
+pub(crate) fn is_free(protocol: Protocol, address: SocketAddr) -> io::Result<bool> {
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
+    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = match net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(number)) {
+        Ok(socket) => socket,
+        // A host without the protocol or the family has no listener of it.
+        Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => return Ok(true),
+        Err(errno) => return Err(errno.into()),
+    };
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if protocol == Protocol::Tcp {
+        // Connections that are closing (TIME_WAIT) hold no port against a listener.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    match net::bind(&socket, &address) {
+        Ok(()) => Ok(true),
+        Err(Errno::ADDRINUSE) => Ok(false),
+        // Whether a listener is there cannot be told; the firewall needs no right to ports.
+        Err(Errno::ACCESS) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
 
 /// A socket that takes what comes to a port from anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -159,6 +159,11 @@ impl Socket {
         Ok(Self { fd, sequence: 1, buffer: vec![0; RECEIVE] })
     }
 
+    /// The socket itself.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Sends the batch and waits until the kernel has done all of it. An nf_tables batch is done wholly or not at all;
     /// of other batches each message stands for itself, and the first that failed is the error.
     pub(crate) fn commit(&mut self, mut batch: Batch) -> Result<(), Refusal> {

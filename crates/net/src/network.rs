@@ -187,7 +187,8 @@ pub(crate) mod tests {
 
     #[test]
     fn refused_networks() {
-        let cases: [(&str, fn(&mut Network)); 6] = [
+        type Change = fn(&mut Network);
+        let cases: [(&str, Change); 6] = [
             ("cannot be a link's name", |n| n.bridge = "a-name-too-long-".into()),
             ("cannot be a firewall table's name", |n| n.table = "a b".into()),
             ("no room for a container", |n| n.ipv4 = "10.77.3.0/31".parse().unwrap()),

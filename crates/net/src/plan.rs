@@ -2,14 +2,19 @@
 
 use crate::{
     firewall::{self, Firewall},
+    host::Host,
     listener::{self, Listener},
     netlink::Refusal,
     network::{Endpoint, Network, is_host_of},
+    subnet::hash,
 };
-use sampan_types::{Error, ErrorKind, PortMapping, Protocol, Result};
-use std::net::{IpAddr, Ipv6Addr};
+use sampan_types::{Error, ErrorKind, PortMapping, Result};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
-/// An endpoint that has been checked, the only thing that can be attached. Made by [`plan`].
+/// An endpoint that has been checked, the only thing that can be attached. Made by [`Host::plan`].
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) network: Network,
@@ -27,21 +32,24 @@ impl Plan {
 /// ports come from there too, as with other engines.
 const CHOSEN: std::ops::RangeInclusive<u16> = 32768..=60999;
 
-/// Checks everything about an endpoint, and touches nothing: addresses, names, and that what it publishes is free of
-/// other programs and other endpoints. Host ports of 0 are replaced by free ones.
-///
-/// # Errors
-/// [`ErrorKind::InvalidInput`] for addresses, names and ports that make no sense; [`ErrorKind::AlreadyExists`] for a
-/// port that is taken, naming the program or endpoint that has it; [`ErrorKind::Exhausted`] when no port is left to
-/// choose; those of reading `/proc` and asking the kernel.
-pub fn plan(network: &Network, endpoint: &Endpoint) -> Result<Plan> {
-    network.check()?;
-    check(network, endpoint)?;
-    let mut endpoint = endpoint.clone();
-    if !endpoint.ports.is_empty() {
-        endpoint.ports = Ports::read(network, &endpoint)?.place(&endpoint)?;
+impl Host {
+    /// Checks everything about an endpoint, and touches nothing: addresses, names, and that what it publishes is free
+    /// of other programs and other endpoints. Host ports of 0 are replaced by free ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for addresses, names and ports that make no sense; [`ErrorKind::AlreadyExists`] for
+    /// a port that is taken, naming the program or endpoint that has it; [`ErrorKind::Exhausted`] when no port is left
+    /// to choose; those of asking the kernel.
+    pub fn plan(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Plan> {
+        network.check()?;
+        check(network, endpoint)?;
+        let mut endpoint = endpoint.clone();
+        if !endpoint.ports.is_empty() {
+            let firewall = self.firewall(network).map_err(cannot_look)?;
+            endpoint.ports = Ports { firewall, network, placed: Vec::new() }.place(&endpoint)?;
+        }
+        Ok(Plan { network: network.clone(), endpoint })
     }
-    Ok(Plan { network: network.clone(), endpoint })
 }
 
 fn check(network: &Network, endpoint: &Endpoint) -> Result<()> {
@@ -86,81 +94,116 @@ fn check(network: &Network, endpoint: &Endpoint) -> Result<()> {
     Ok(())
 }
 
-/// What holds the host's ports.
-struct Ports {
-    listeners: Vec<(Protocol, Listener)>,
-    published: Vec<firewall::Element>,
+/// The host's ports.
+struct Ports<'a> {
+    firewall: Firewall<'a>,
+    network: &'a Network,
+    /// What the endpoint gets.
+    placed: Vec<PortMapping>,
 }
 
-impl Ports {
-    fn read(network: &Network, endpoint: &Endpoint) -> Result<Self> {
-        // The engine's own resolver on the gateway's address goes on working beside a published port 53.
-        let gateways = [Some(IpAddr::V4(network.ipv4_gateway)), network.ipv6_gateway.map(IpAddr::V6)];
-        let mut listeners = Vec::new();
-        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
-            if endpoint.ports.iter().any(|mapping| mapping.protocol == protocol) {
-                let found = listener::listeners(protocol)
-                    .map_err(|error| Error::io(format!("cannot list the host's {protocol} ports"), error))?;
-                let others =
-                    found.into_iter().filter(|l| l.port != 53 || !gateways.contains(&Some(l.address)));
-                listeners.extend(others.map(|listener| (protocol, listener)));
-            }
-        }
-        let published = Firewall::open(&network.table)
-            .and_then(|mut firewall| firewall.published())
-            .map_err(|refusal: Refusal| refusal.into_error("cannot list the published ports"))?;
-        Ok(Self { listeners, published })
-    }
-
+impl Ports<'_> {
     /// The endpoint's mappings with all host ports chosen and found free.
-    fn place(&self, endpoint: &Endpoint) -> Result<Vec<PortMapping>> {
-        let mut placed: Vec<PortMapping> = Vec::with_capacity(endpoint.ports.len());
+    fn place(mut self, endpoint: &Endpoint) -> Result<Vec<PortMapping>> {
         for mapping in &endpoint.ports {
             check_mapping(endpoint, mapping)?;
-            let mapping = if mapping.host_port == 0 {
-                let free = CHOSEN
-                    .map(|host_port| PortMapping { host_port, ..mapping.clone() })
-                    .find(|mapping| self.holder(endpoint, &placed, mapping).is_none());
-                free.ok_or_else(|| {
-                    Error::new(ErrorKind::Exhausted, cannot_publish(mapping)).because(format!(
-                        "no port of {} to {} is free",
-                        CHOSEN.start(),
-                        CHOSEN.end()
-                    ))
-                })?
-            } else {
-                mapping.clone()
+            let mapping = match mapping.host_port {
+                0 => self.choose(endpoint, mapping)?,
+                _ => match self.holder(endpoint, mapping)? {
+                    Some(holder) => return Err(taken(mapping, holder)),
+                    None => mapping.clone(),
+                },
             };
-            if let Some(holder) = self.holder(endpoint, &placed, &mapping) {
-                return Err(taken(&mapping, holder));
-            }
-            placed.push(mapping);
+            self.placed.push(mapping);
         }
-        Ok(placed)
+        Ok(self.placed)
+    }
+
+    /// The mapping with a free host port. The search begins at a place of the endpoint's own: however many ports are
+    /// taken, one of the first is free.
+    fn choose(&mut self, endpoint: &Endpoint, mapping: &PortMapping) -> Result<PortMapping> {
+        let count = u64::from(CHOSEN.end() - CHOSEN.start()) + 1;
+        let start = hash(format!("{}{mapping}", endpoint.id).as_bytes());
+        for n in 0..count {
+            let offset = (start.wrapping_add(n) % count) as u16;
+            let mapping = PortMapping { host_port: CHOSEN.start() + offset, ..mapping.clone() };
+            if self.holder(endpoint, &mapping)?.is_none() {
+                return Ok(mapping);
+            }
+        }
+        let why = format!("no port of {} to {} is free", CHOSEN.start(), CHOSEN.end());
+        Err(Error::new(ErrorKind::Exhausted, cannot_publish(mapping)).because(why))
     }
 
     /// What has the mapping's host port already.
-    fn holder(&self, endpoint: &Endpoint, placed: &[PortMapping], mapping: &PortMapping) -> Option<Holder> {
-        let own = placed.iter().any(|other| {
+    fn holder(&mut self, endpoint: &Endpoint, mapping: &PortMapping) -> Result<Option<Holder>> {
+        let itself = self.placed.iter().any(|other| {
             (other.host_port, other.protocol) == (mapping.host_port, mapping.protocol)
                 && (other.host_ip == mapping.host_ip || other.host_ip.is_none() || mapping.host_ip.is_none())
         });
-        if own {
-            return Some(Holder::Itself);
+        if itself {
+            return Ok(Some(Holder::Itself));
         }
-        let listener = self.listeners.iter().find(|(protocol, listener)| {
-            (*protocol, listener.port) == (mapping.protocol, mapping.host_port)
-                && listener.collides(mapping.host_ip)
-        });
-        if let Some((_, listener)) = listener {
-            return Some(Holder::Program(*listener));
-        }
-        let wanted = firewall::of_endpoint(&Endpoint { ports: vec![mapping.clone()], ..endpoint.clone() });
         // What the endpoint left behind itself is replaced, not in its way.
         let own = [Some(IpAddr::V4(endpoint.ipv4)), endpoint.ipv6.map(IpAddr::V6)];
-        let found = self.published.iter().filter(|found| wanted.iter().any(|wanted| wanted.same_port(found)));
-        found.filter_map(firewall::Element::address).find(|a| !own.contains(&Some(*a))).map(Holder::Endpoint)
+        for wanted in firewall::of_endpoint(&Endpoint { ports: vec![mapping.clone()], ..endpoint.clone() }) {
+            let found = self.firewall.find(&wanted).map_err(cannot_look)?;
+            let address = found.as_ref().and_then(firewall::Element::address);
+            if let Some(address) = address.filter(|address| !own.contains(&Some(*address))) {
+                return Ok(Some(Holder::Endpoint(address)));
+            }
+        }
+        Ok(self.listener(endpoint, mapping)?.map(Holder::Program))
     }
+
+    /// The listener that has the mapping's host port.
+    fn listener(&self, endpoint: &Endpoint, mapping: &PortMapping) -> Result<Option<Listener>> {
+        let mut free = true;
+        for address in addresses(endpoint, mapping) {
+            free &= listener::is_free(mapping.protocol, SocketAddr::new(address, mapping.host_port))
+                .map_err(|error| not_ours(mapping, address, error))?;
+        }
+        if free {
+            return Ok(None);
+        }
+        let listeners = listener::listeners(mapping.protocol).map_err(|error| {
+            Error::io(format!("cannot list the host's {} ports", mapping.protocol), error)
+        })?;
+        // The engine's own resolver on the gateway's address goes on working beside a published port 53.
+        let gateways =
+            [Some(IpAddr::V4(self.network.ipv4_gateway)), self.network.ipv6_gateway.map(IpAddr::V6)];
+        let resolver =
+            |listener: &Listener| listener.port == 53 && gateways.contains(&Some(listener.address));
+        // None is found where a connection goes out from the port: publishing does not disturb it.
+        Ok(listeners.into_iter().find(|listener| {
+            listener.port == mapping.host_port && listener.collides(mapping.host_ip) && !resolver(listener)
+        }))
+    }
+}
+
+/// The host's addresses that a mapping publishes on.
+fn addresses(endpoint: &Endpoint, mapping: &PortMapping) -> Vec<IpAddr> {
+    match mapping.host_ip {
+        Some(address) => vec![address],
+        None => {
+            let ipv6 = endpoint.ipv6.map(|_| IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+            std::iter::once(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).chain(ipv6).collect()
+        }
+    }
+}
+
+/// The error of an address that cannot be taken at all.
+fn not_ours(mapping: &PortMapping, address: IpAddr, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => Error::new(ErrorKind::InvalidInput, cannot_publish(mapping))
+            .because(format!("{address} is not an address of this host"))
+            .hint("leave the address out to publish on all of them (ip addr shows them)"),
+        _ => Error::io(cannot_publish(mapping), error),
+    }
+}
+
+fn cannot_look(refusal: Refusal) -> Error {
+    refusal.into_error("cannot look up the published ports")
 }
 
 /// What has a port.

@@ -1,6 +1,6 @@
 //! Choosing subnets that nothing on the host uses.
 
-use crate::{link, netlink::Socket};
+use crate::{host::Host, link};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sampan_types::{Error, ErrorKind, Result};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,28 +18,30 @@ const ULA: u128 = 0xfd << 120;
 /// The prefix length that address autoconfiguration works with (RFC 4291, section 2.5.1).
 const IPV6_PREFIX: u8 = 64;
 
-/// A private IPv4 /24 and a unique local IPv6 /64 that overlap no address or route of the calling thread's network
-/// namespace, nor any subnet in `taken`. The search begins where `seed` says, so that two engines with different
-/// seeds choose differently though neither sees the other's networks.
-///
-/// # Errors
-/// [`ErrorKind::Exhausted`] when the host's routes cover all private addresses; those of asking the kernel.
-pub fn choose_subnets(seed: &[u8], taken: &[IpNet]) -> Result<(Ipv4Net, Ipv6Net)> {
-    const WHAT: &str = "cannot choose a subnet";
-    let used = Socket::route()
-        .and_then(|mut socket| link::used_prefixes(&mut socket))
-        .map_err(|refusal| refusal.into_error(WHAT))?;
-    let mut used: Vec<IpNet> = used
-        .into_iter()
-        // A default route (prefix length 0) says nothing about which addresses are in use.
-        .filter_map(|(address, prefix)| IpNet::new(address, prefix).ok().filter(|net| net.prefix_len() > 0))
-        .collect();
-    used.extend(taken);
-    match (free_ipv4(seed, &used), free_ipv6(seed, &used)) {
-        (Some(ipv4), Some(ipv6)) => Ok((ipv4, ipv6)),
-        _ => Err(Error::new(ErrorKind::Exhausted, WHAT)
-            .because("the host's addresses and routes cover all private ones")
-            .hint("give the network a subnet of its own that is free")),
+impl Host {
+    /// A private IPv4 /24 and a unique local IPv6 /64 that overlap no address or route of the host, nor any subnet in
+    /// `taken`. The search begins where `seed` says, so that two engines with different seeds choose differently
+    /// though neither sees the other's networks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] when the host's routes cover all private addresses; those of asking the kernel.
+    pub fn choose_subnets(&mut self, seed: &[u8], taken: &[IpNet]) -> Result<(Ipv4Net, Ipv6Net)> {
+        const WHAT: &str = "cannot choose a subnet";
+        let used = self.route().and_then(link::used_prefixes).map_err(|refusal| refusal.into_error(WHAT))?;
+        let mut used: Vec<IpNet> = used
+            .into_iter()
+            // A default route (prefix length 0) says nothing about which addresses are in use.
+            .filter_map(|(address, prefix)| {
+                IpNet::new(address, prefix).ok().filter(|net| net.prefix_len() > 0)
+            })
+            .collect();
+        used.extend(taken);
+        match (free_ipv4(seed, &used), free_ipv6(seed, &used)) {
+            (Some(ipv4), Some(ipv6)) => Ok((ipv4, ipv6)),
+            _ => Err(Error::new(ErrorKind::Exhausted, WHAT)
+                .because("the host's addresses and routes cover all private ones")
+                .hint("give the network a subnet of its own that is free")),
+        }
     }
 }
 
@@ -70,7 +72,7 @@ fn overlap(a: IpNet, b: IpNet) -> bool {
 }
 
 /// FNV-1a, 64 bits: spreads seeds that differ little.
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))

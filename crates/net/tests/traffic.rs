@@ -1,8 +1,11 @@
 //! Networks proved by what goes through them: host, outside and containers are network namespaces of their own.
 
+// clippy takes helper functions of tests for no part of a test.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
-use sampan_net::{Network, detach, ensure_bridge, loopback_up, plan, reconcile, remove_bridge};
+use sampan_net::{Host, Network, loopback_up};
 use sampan_types::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use support::{
@@ -200,10 +203,14 @@ fn two_networks_of_one_engine_are_apart() {
         ipv6_gateway: None,
         ..world.network.clone()
     };
-    assert!(world.host.run(|| ensure_bridge(&other)).unwrap());
+    assert!(world.host.run(|| Host::new().ensure_bridge(&other)).unwrap());
     let (two, mut second) = (Namespace::new(), world.endpoint(3, &["8080:80"]));
     (second.ipv4, second.ipv6) = ("10.77.4.3".parse().unwrap(), None);
-    world.host.run(|| plan(&other, &second).unwrap().attach(two.fd()).unwrap());
+    world.host.run(|| {
+        let mut host = Host::new();
+        let plan = host.plan(&other, &second).unwrap();
+        host.attach(plan, two.fd()).unwrap();
+    });
     let _listening = two.run(|| TcpListener::bind("0.0.0.0:81").unwrap());
     assert!(tcp_seen_from(&one, at(second.ipv4, 81)).is_err());
     // What is published is reached from everywhere, with the client's address.
@@ -211,27 +218,39 @@ fn two_networks_of_one_engine_are_apart() {
     assert_eq!(tcp_seen_from(&one, at(HOST, 8080)).unwrap(), ip("10.77.3.2"));
     server.join().unwrap();
     // Removing one leaves the other; removing the last leaves no table.
-    world.host.run(|| remove_bridge(&other)).unwrap();
+    world.host.run(|| Host::new().remove_bridge(&other)).unwrap();
     assert!(world.host.sh("nft list ruleset").contains("sampan0"));
-    world.host.run(|| remove_bridge(&world.network)).unwrap();
+    world.host.run(|| Host::new().remove_bridge(&world.network)).unwrap();
     assert_eq!(world.host.sh("nft list ruleset"), "");
     assert!(!world.host.sh("ip -o link").contains("sampan"));
-    world.host.run(|| remove_bridge(&world.network)).unwrap();
+    world.host.run(|| Host::new().remove_bridge(&world.network)).unwrap();
 }
 
 #[test]
 fn a_taken_port_names_the_program() {
     let world = World::new();
     let _listener = world.host.run(|| TcpListener::bind("0.0.0.0:80").unwrap());
-    let error = world.host.run(|| plan(&world.network, &world.endpoint(2, &["80:8000"]))).unwrap_err();
+    let error =
+        world.host.run(|| Host::new().plan(&world.network, &world.endpoint(2, &["80:8000"]))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(error.to_string(), "cannot publish port 80/tcp");
     let program = std::fs::read_to_string("/proc/self/comm").unwrap();
     let held = format!("address in use, held by {} (pid {})", program.trim(), std::process::id());
     assert_eq!(error.causes(), [held]);
     assert_eq!(error.remedy(), Some("-p 8080:8000, or stop that process"));
-    // The other protocol, and an address that the program does not listen on.
-    assert!(world.host.run(|| plan(&world.network, &world.endpoint(2, &["80:8000/udp"]))).is_ok());
+    let _ipv6 = world.host.run(|| TcpListener::bind("[::1]:81").unwrap());
+    assert!(world.host.run(|| Host::new().plan(&world.network, &world.endpoint(2, &["81:80"]))).is_err());
+    assert!(
+        world.host.run(|| Host::new().plan(&world.network, &world.endpoint(2, &["0.0.0.0:81:80"]))).is_ok()
+    );
+    // An address that is not the host's.
+    let elsewhere = world.endpoint(2, &["203.0.113.9:80:80"]);
+    let error = world.host.run(|| Host::new().plan(&world.network, &elsewhere)).unwrap_err();
+    assert_eq!(error.causes(), ["203.0.113.9 is not an address of this host"]);
+    // The other protocol.
+    assert!(
+        world.host.run(|| Host::new().plan(&world.network, &world.endpoint(2, &["80:8000/udp"]))).is_ok()
+    );
 }
 
 #[test]
@@ -239,7 +258,8 @@ fn a_port_of_another_container_is_taken() {
     let world = World::new();
     world.container(2, &["8080:80"]);
     let refused = |ports: &[&str]| {
-        let error = world.host.run(|| plan(&world.network, &world.endpoint(3, ports))).unwrap_err();
+        let error =
+            world.host.run(|| Host::new().plan(&world.network, &world.endpoint(3, ports))).unwrap_err();
         (error.to_string(), error.causes().remove(0))
     };
     let what = "cannot publish port 8080/tcp".to_owned();
@@ -250,10 +270,10 @@ fn a_port_of_another_container_is_taken() {
     );
     // Taken between plan and attach: the kernel decides, and nothing stays.
     let endpoint = world.endpoint(4, &["9090:80"]);
-    let late = world.host.run(|| plan(&world.network, &endpoint)).unwrap();
+    let late = world.host.run(|| Host::new().plan(&world.network, &endpoint)).unwrap();
     world.container(3, &["9090:80"]);
     let container = Namespace::new();
-    let error = world.host.run(|| late.attach(container.fd())).unwrap_err();
+    let error = world.host.run(|| Host::new().attach(late, container.fd())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error:?}");
     assert!(!world.host.sh("ip -o link").contains(&endpoint.link()));
     assert!(!container.sh("ip -o link").contains("eth0"));
@@ -265,8 +285,8 @@ fn host_port_0_is_chosen() {
     let (one, two) = (Namespace::new(), Namespace::new());
     let first = world.attach(&world.endpoint(2, &["80", "81"]), &one).unwrap().ports;
     let second = world.attach(&world.endpoint(3, &["80"]), &two).unwrap().ports;
-    assert!(first[0].host_port >= 32768 && first[1].host_port > first[0].host_port);
-    assert!(second[0].host_port > first[1].host_port);
+    let chosen = [first[0].host_port, first[1].host_port, second[0].host_port];
+    assert!(chosen.iter().all(|port| *port >= 32768) && chosen[0] != chosen[1] && chosen[1] != chosen[2]);
     let server = tcp_server(&two, "[::]:80");
     assert!(tcp_seen_from(&world.outside, at(HOST, second[0].host_port)).is_ok());
     server.join().unwrap();
@@ -278,7 +298,7 @@ fn detach_takes_all_of_one_endpoint_and_nothing_else() {
     let (container, endpoint) = world.container(2, &["8080:80", "127.0.0.1:9090:90/udp"]);
     let (_other, _) = world.container(3, &["8081:80"]);
     for _ in 0..2 {
-        world.host.run(|| detach(&world.network, &endpoint)).unwrap();
+        world.host.run(|| Host::new().detach(&world.network, &endpoint)).unwrap();
     }
     let rules = world.host.sh("nft list ruleset");
     assert!(!rules.contains("10.77.3.2") && !rules.contains("fd77:1:2:3::2"), "{rules}");
@@ -287,8 +307,53 @@ fn detach_takes_all_of_one_endpoint_and_nothing_else() {
     assert!(!container.sh("ip -o link").contains("eth0"));
     // A port that another endpoint has now is not this one's to take away.
     let (_third, _) = world.container(4, &["8080:80"]);
-    world.host.run(|| detach(&world.network, &endpoint)).unwrap();
+    world.host.run(|| Host::new().detach(&world.network, &endpoint)).unwrap();
     assert!(world.host.sh("nft list map inet sampan ports4").contains("10.77.3.4 . 80"));
+}
+
+#[test]
+fn a_retired_endpoint_is_cut_off_and_comes_back() {
+    let world = World::new();
+    let (container, endpoint) = world.container(2, &["8080:80"]);
+    let (other, _) = world.container(3, &[]);
+    let _listening = container.run(|| TcpListener::bind("[::]:80").unwrap());
+    for _ in 0..2 {
+        world.host.run(|| Host::new().retire(&world.network, &endpoint)).unwrap();
+    }
+    // Something still keeps the namespace; nothing gets there all the same.
+    assert!(tcp_seen_from(&other, at(endpoint.ipv4, 80)).is_err());
+    let refused = tcp_seen_from(&world.host, at(Ipv4Addr::LOCALHOST, 8080)).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let container = Namespace::new();
+    world.attach(&endpoint, &container).unwrap();
+    let server = tcp_server(&container, "[::]:80");
+    assert_eq!(tcp_seen_from(&world.outside, at(HOST, 8080)).unwrap(), IpAddr::V4(OUTSIDE));
+    server.join().unwrap();
+    // Without anybody keeping it, the link goes with the namespace.
+    let (gone, endpoint) = world.container(4, &[]);
+    world.host.run(|| Host::new().retire(&world.network, &endpoint)).unwrap();
+    drop(gone);
+    let start = std::time::Instant::now();
+    while world.host.sh("ip -o link").contains(&endpoint.link()) {
+        assert!(start.elapsed() < support::PATIENCE, "the link stays");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn subnets_are_chosen_beside_what_the_host_has() {
+    let world = World::new();
+    let choose =
+        |taken: &[ipnet::IpNet]| world.host.run(|| Host::new().choose_subnets(b"seed", taken)).unwrap();
+    let first = choose(&[]);
+    assert_ne!(choose(&[first.0.into()]).0, first.0);
+    world.host.sh(&format!(
+        "ip route add blackhole {}; ip addr add {} dev wire0",
+        first.1,
+        first.0.hosts().next().unwrap()
+    ));
+    let second = choose(&[]);
+    assert!(second.0 != first.0 && second.1 != first.1);
 }
 
 #[test]
@@ -296,7 +361,7 @@ fn an_endpoint_comes_back_with_all_it_had() {
     let world = World::new();
     let (container, endpoint) = world.container(2, &["8080:80"]);
     // After a detach, and over what a killed engine left.
-    world.host.run(|| detach(&world.network, &endpoint)).unwrap();
+    world.host.run(|| Host::new().detach(&world.network, &endpoint)).unwrap();
     world.attach(&endpoint, &container).unwrap();
     drop(container);
     let container = Namespace::new();
@@ -313,9 +378,9 @@ fn a_flushed_firewall_is_put_right() {
     let (_gone, stale) = world.container(3, &["8081:80"]);
     world.host.sh("nft flush ruleset");
     assert!(tcp_seen_from(&world.outside, at(HOST, 8080)).is_err());
-    assert!(world.host.run(|| ensure_bridge(&world.network)).unwrap(), "the loss is told");
-    assert!(!world.host.run(|| ensure_bridge(&world.network)).unwrap());
-    world.host.run(|| reconcile(&world.network, std::slice::from_ref(&endpoint))).unwrap();
+    assert!(world.host.run(|| Host::new().ensure_bridge(&world.network)).unwrap(), "the loss is told");
+    assert!(!world.host.run(|| Host::new().ensure_bridge(&world.network)).unwrap());
+    world.host.run(|| Host::new().reconcile(&world.network, std::slice::from_ref(&endpoint))).unwrap();
     let server = tcp_server(&container, "[::]:80");
     assert_eq!(tcp_seen_from(&world.outside, at(HOST, 8080)).unwrap(), IpAddr::V4(OUTSIDE));
     server.join().unwrap();
@@ -335,7 +400,7 @@ fn reconcile_takes_away_what_no_live_endpoint_has() {
     let (_one, live) = world.container(2, &["8080:80"]);
     let (_two, dead) = world.container(3, &["8081:80"]);
     for _ in 0..2 {
-        world.host.run(|| reconcile(&world.network, std::slice::from_ref(&live))).unwrap();
+        world.host.run(|| Host::new().reconcile(&world.network, std::slice::from_ref(&live))).unwrap();
     }
     let rules = world.host.sh("nft list ruleset");
     assert!(rules.contains("elements = { \"sampan0\" }"), "{rules}");
@@ -349,7 +414,9 @@ fn a_link_of_somebody_else_is_left_alone() {
     let host = Namespace::new();
     host.sh("ip link add sampan0 type bridge");
     let world = World::new();
-    for work in [|n: &Network| ensure_bridge(n).map(drop), remove_bridge] {
+    for work in
+        [|n: &Network| Host::new().ensure_bridge(n).map(drop), |n: &Network| Host::new().remove_bridge(n)]
+    {
         let error = host.run(|| work(&world.network)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(error.causes(), ["there is a link sampan0 that is not this network's bridge"]);
@@ -374,7 +441,7 @@ fn refused_endpoints() {
     let refused = |change: &dyn Fn(&mut sampan_net::Endpoint)| {
         let mut endpoint = world.endpoint(2, &[]);
         change(&mut endpoint);
-        plan(&world.network, &endpoint).unwrap_err().causes().remove(0)
+        Host::new().plan(&world.network, &endpoint).unwrap_err().causes().remove(0)
     };
     assert_eq!(
         refused(&|e| e.ipv4 = "10.77.4.2".parse().unwrap()),
@@ -392,6 +459,6 @@ fn refused_endpoints() {
     assert_eq!(refused(&|e| e.mac = [1; 6]), "the link-layer address is not one of a single station");
     assert_eq!(refused(&|e| e.interface = "a/b".into()), "\"a/b\" cannot be a link's name");
     let endpoint = world.endpoint(2, &["[::1]:80:80"]);
-    let error = world.host.run(|| plan(&world.network, &endpoint)).unwrap_err();
+    let error = world.host.run(|| Host::new().plan(&world.network, &endpoint)).unwrap_err();
     assert_eq!(error.causes(), ["the kernel cannot lead connections to ::1 elsewhere"]);
 }

@@ -18,7 +18,7 @@ impl Execute<ShutDown> for Engine {
             }
         }
         if let Some(network) = self.known_default_network()? {
-            sampan_net::remove_bridge(&network)?;
+            self.host.borrow_mut().remove_bridge(&network)?;
             sampan_names::unpublish_network(&self.paths.names(), &network.name)?;
         }
         // The parent of all its containers' groups.

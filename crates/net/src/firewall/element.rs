@@ -26,11 +26,6 @@ impl Element {
         Self { set, key, value, what: "an element".into() }
     }
 
-    /// Whether both are the same port of the host.
-    pub(crate) fn same_port(&self, other: &Self) -> bool {
-        (self.set, &self.key) == (other.set, &other.key)
-    }
-
     /// The address of the endpoint that an element is for.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         // In `loops` the key begins with it, in the maps the value.

@@ -1,7 +1,10 @@
 //! Network namespaces as hosts and containers. As root; what is made here goes with the test's threads.
 
+// clippy takes helper functions of tests for no part of a test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sampan_net::{Attached, Endpoint, Network, ensure_bridge, plan};
+use sampan_net::{Attached, Endpoint, Host, Network};
 use sampan_types::PortMapping;
 use std::{
     io::{Read, Write},
@@ -94,7 +97,7 @@ impl World {
             ipv6_gateway: Some("fd77:1:2:3::1".parse().unwrap()),
             mtu: None,
         };
-        assert!(host.run(|| ensure_bridge(&network)).unwrap(), "the firewall was empty");
+        assert!(host.run(|| Host::new().ensure_bridge(&network)).unwrap(), "the firewall was empty");
         Self { host, outside, network }
     }
 
@@ -117,7 +120,11 @@ impl World {
         endpoint: &Endpoint,
         container: &Namespace,
     ) -> sampan_types::Result<Attached> {
-        self.host.run(|| plan(&self.network, endpoint)?.attach(container.fd()))
+        self.host.run(|| {
+            let mut host = Host::new();
+            let plan = host.plan(&self.network, endpoint)?;
+            host.attach(plan, container.fd())
+        })
     }
 
     /// A new container on the network.
