@@ -24,8 +24,27 @@ pub fn assert_nothing_left(root: &Path, run: &Path) {
     assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
 }
 
-/// What is left of an engine that has no containers, one line each. What ends by itself gets ten seconds.
-pub(crate) fn left(root: &Path, run: &Path) -> Vec<String> {
+/// What is left of an engine that was shut down, one line each: that of its containers, and its own.
+pub(crate) fn left_after_shutdown(root: &Path, run: &Path) -> Vec<String> {
+    let mut found = left(root, run);
+    let instance = instance(root);
+    let own =
+        hierarchies().into_iter().map(|hierarchy| hierarchy.join(&instance)).filter(|path| path.exists());
+    found.extend(own.map(|path| format!("control group {}", path.display())));
+    let bridge = Path::new("/sys/class/net").join(bridge(&instance));
+    if bridge.exists() {
+        found.push(format!("interface {}", bridge.display()));
+    }
+    let tables = Command::new("nft").args(["list", "tables"]).output().expect("nft can be run");
+    let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+    found.extend(
+        tables.lines().filter(|line| line.ends_with(&instance)).map(|line| format!("firewall {line}")),
+    );
+    found
+}
+
+/// What is left of the containers of an engine that has none, one line each. What ends by itself gets ten seconds.
+fn left(root: &Path, run: &Path) -> Vec<String> {
     let end = Instant::now() + Duration::from_secs(if crate::lane() == crate::Lane::Vm { 60 } else { 10 });
     loop {
         let found = now(root, run);
@@ -59,13 +78,14 @@ fn mounts(base: &Path, run: &Path) -> Vec<String> {
 
 /// The control groups below the engine's own, in every hierarchy.
 fn cgroups(instance: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
-    hierarchies.extend(folders(Path::new("/sys/fs/cgroup")));
-    for hierarchy in hierarchies {
-        found.extend(folders(&hierarchy.join(instance)));
-    }
-    found
+    hierarchies().iter().flat_map(|hierarchy| folders(&hierarchy.join(instance))).collect()
+}
+
+/// Where hierarchies may be mounted: one of version 2, or a folder for each of version 1.
+fn hierarchies() -> Vec<PathBuf> {
+    let top = PathBuf::from("/sys/fs/cgroup");
+    let below = folders(&top);
+    std::iter::once(top).chain(below).collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
@@ -134,19 +154,4 @@ fn entries(path: &Path) -> Vec<String> {
 
 fn bridge(instance: &str) -> String {
     instance.replace("sampan-", "sampan")
-}
-
-/// Takes away what an engine keeps for its next container: the bridge, the table and the empty control group.
-pub(crate) fn remove_what_may_stay(root: &Path) {
-    let instance = instance(root);
-    // Each may be missing: a test without network makes no bridge.
-    let _ = Command::new("ip").args(["link", "delete", &bridge(&instance)]).output();
-    for family in ["inet", "ip", "ip6"] {
-        let _ = Command::new("nft").args(["delete", "table", family, &instance]).output();
-    }
-    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
-    hierarchies.extend(folders(Path::new("/sys/fs/cgroup")));
-    for hierarchy in hierarchies {
-        let _ = std::fs::remove_dir(hierarchy.join(&instance));
-    }
 }

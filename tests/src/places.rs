@@ -13,7 +13,7 @@ pub fn program() -> PathBuf {
     beside
 }
 
-/// A prepared engine root with images in it: `busybox`, or `debian` (which has `debian` beside `busybox`).
+/// A prepared engine root with one image in it, of the same name: `busybox`, `debian` or `machine`.
 pub fn images(name: &str) -> PathBuf {
     let all = std::env::var_os("SAMPAN_TEST_IMAGES").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/test-images"),

@@ -22,10 +22,16 @@ impl Sandbox {
         Self::with("busybox")
     }
 
-    /// An engine that has the images `busybox` and `debian` (systemd, cron, sshd).
+    /// An engine that has the image `debian`: the packages that every Debian has, no init.
     #[track_caller]
     pub fn debian() -> Self {
         Self::with("debian")
+    }
+
+    /// An engine that has the image `machine`: Debian with systemd, cron and sshd.
+    #[track_caller]
+    pub fn machine() -> Self {
+        Self::with("machine")
     }
 
     #[track_caller]
@@ -121,10 +127,10 @@ impl Sandbox {
         within(20, &format!("{name} is {state}"), || (self.state(name) == state).then_some(()));
     }
 
-    /// Launches a system container of the debian image and waits until its systemd has started everything it could.
+    /// Launches a system container and waits until its systemd has started everything it could.
     #[track_caller]
-    pub fn machine(&self, name: &str, options: &str) {
-        self.sampan(&format!("launch {options} debian {name}")).code(0);
+    pub fn launch(&self, name: &str, options: &str) {
+        self.sampan(&format!("launch {options} machine {name}")).code(0);
         self.until_booted(name);
     }
 
@@ -160,11 +166,12 @@ impl Default for Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let removed = self.remove_all();
-        let left = leaks::left(&self.root(), self.run.path());
-        leaks::remove_what_may_stay(&self.root());
+        let shut_down = self.sampan("shutdown");
+        let left = leaks::left_after_shutdown(&self.root(), self.run.path());
         // A second panic would hide the first.
         if self.check && !std::thread::panicking() {
             assert_eq!(removed.code, 0, "cannot remove the containers of the sandbox: {removed}");
+            assert_eq!(shut_down.code, 0, "cannot shut the sandbox's engine down: {shut_down}");
             assert!(left.is_empty(), "the sandbox left behind:\n{}", left.join("\n"));
         }
     }

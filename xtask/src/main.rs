@@ -2,11 +2,16 @@
 
 mod args;
 mod artifacts;
+mod bench;
+mod demo;
+mod images;
+mod outcome;
 mod packages;
 mod repo;
 mod run;
 mod setup;
 mod steps;
+mod test;
 mod tidy;
 mod vm;
 
@@ -17,9 +22,11 @@ fn main() -> ExitCode {
     let words = args::Xtask::parse();
     let result = match words.verb {
         args::Verb::Setup { groups } => setup::run(&groups).map(|_| 0),
-        args::Verb::Vm { release, command } => vm::run(&release, &command),
+        args::Verb::Demo { keep } => demo::run(keep),
+        args::Verb::Test { lane, filter } => test::run(lane, filter.as_deref()),
         args::Verb::Tidy => tidy::run(),
-        _ => Ok(1),
+        args::Verb::Vm { release, command } => vm::run(&release, &command),
+        args::Verb::Bench { what, rounds, install } => bench::run(what, rounds, install),
     };
     match result {
         Ok(code) => ExitCode::from(code),

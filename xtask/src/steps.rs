@@ -1,5 +1,6 @@
 //! Progress for a person: numbered steps, each with its time, and a summary at the end.
 
+use crate::outcome::Outcome;
 use std::time::{Duration, Instant};
 
 /// The steps of one run and how long each took.
@@ -36,16 +37,19 @@ impl Steps {
             Ok(value) => tell(value),
             Err(error) => format!("failed: {error}"),
         };
-        println!("[{}] {name}: {outcome}", clock(self.began.elapsed()));
+        if !outcome.is_empty() {
+            println!("[{}] {name}: {outcome}", clock(self.began.elapsed()));
+        }
         let passed = result.is_ok();
         self.done.push(Step { name: name.to_owned(), outcome, took: began.elapsed(), passed });
         result
     }
 
-    /// Marks the newest step as failed although its work came to an end: tests failed in it.
-    pub(crate) fn mark_failed(&mut self) {
+    /// Says how the tests of the newest step fared; the step has failed if one of them has.
+    pub(crate) fn conclude(&mut self, outcome: &Outcome) {
         if let Some(step) = self.done.last_mut() {
-            step.passed = false;
+            step.outcome = outcome.short();
+            step.passed &= outcome.failed.is_empty();
         }
     }
 

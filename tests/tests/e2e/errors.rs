@@ -63,9 +63,8 @@ fn a_volume_whose_source_is_missing_is_refused() {
 
 #[test]
 fn an_image_without_init_cannot_be_launched() {
-    let sandbox = Sandbox::new();
-    // busybox's own `init` would count as one.
-    sandbox.sampan("launch busybox box").code(125).error("box", "init", "run");
+    let sandbox = Sandbox::debian();
+    sandbox.sampan("launch debian box").code(125).error("box", "init", "run");
     assert_eq!(sandbox.sampan("ps -aq").ok(), "");
 }
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 #[test]
 fn debian_boots_with_its_own_systemd() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let state = sandbox.sampan("exec box systemctl is-system-running").out;
     let failed = sandbox.sampan("exec box systemctl list-units --failed --plain --no-legend").ok();
     assert_eq!((state.trim(), failed.as_str()), ("running", ""), "no unit fails");
@@ -23,8 +23,8 @@ fn debian_boots_with_its_own_systemd() {
 
 #[test]
 fn sshd_answers_at_the_address() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let key = sandbox.files().join("key");
     let words = ["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()];
     assert!(Command::new("ssh-keygen").args(words).status().unwrap().success());
@@ -62,8 +62,8 @@ fn sshd_answers_at_the_address() {
 
 #[test]
 fn stop_lets_systemd_end_in_order() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let unit = "[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\nExecStop=/bin/touch /root/stopped";
     let line = format!("printf '{unit}\\n' > /etc/systemd/system/mark.service && systemctl start mark");
     sandbox.words(&["exec", "box", "sh", "-c", &line]).code(0);
@@ -76,8 +76,8 @@ fn stop_lets_systemd_end_in_order() {
 
 #[test]
 fn disk_and_address_stay_over_stop_and_start() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let before = sandbox.address("box");
     sandbox.words(&["exec", "box", "sh", "-c", "echo kept > /var/lib/own"]).code(0);
     sandbox.sampan("stop box").code(0);
@@ -89,8 +89,8 @@ fn disk_and_address_stay_over_stop_and_start() {
 
 #[test]
 fn a_reboot_from_inside_comes_back() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let address = sandbox.address("box");
     let boot = sandbox.sampan("exec box stat -c %Y /proc/1").ok();
     let pid = sandbox.pid("box");
@@ -109,16 +109,16 @@ fn a_reboot_from_inside_comes_back() {
 
 #[test]
 fn a_poweroff_from_inside_ends_it() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     sandbox.sampan("exec box systemctl poweroff");
     within(60, "it is off", || (sandbox.state("box") == "exited").then_some(()));
 }
 
 #[test]
 fn its_control_groups_are_its_own_to_divide() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let line = "set -e; top=/sys/fs/cgroup; test -e $top/cgroup.controllers || top=/sys/fs/cgroup/systemd; \
                 mkdir $top/own.slice; echo $$ > $top/own.slice/cgroup.procs; cat /proc/self/cgroup";
     let said = sandbox.words(&["exec", "box", "sh", "-c", line]).ok();
@@ -129,8 +129,8 @@ fn its_control_groups_are_its_own_to_divide() {
 
 #[test]
 fn the_console_shows_a_login_and_can_be_left() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let mut console = Terminal::new(&sandbox, &["console", "box"], 24, 80);
     console.expect("Ctrl-P Ctrl-Q");
     console.send("\n");
@@ -142,8 +142,8 @@ fn the_console_shows_a_login_and_can_be_left() {
 
 #[test]
 fn a_system_container_is_confined_to_its_own_ids() {
-    let sandbox = Sandbox::debian();
-    sandbox.machine("box", "");
+    let sandbox = Sandbox::machine();
+    sandbox.launch("box", "");
     let map = sandbox.sampan("exec box cat /proc/1/uid_map").ok();
     let host: u32 = map.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(host >= 65_536, "root inside is {host} outside");

@@ -1,0 +1,98 @@
+//! The same end-to-end suite in the VM, with cgroup v2 and another kernel, and the tests of the crates that talk to the
+//! kernel.
+
+use super::{Built, RELEASE, scope};
+use crate::artifacts::Artifact;
+use crate::outcome::Outcome;
+use crate::steps::Steps;
+use crate::vm::{self, EXTRAS, Payload};
+use anyhow::Result;
+use std::time::Duration;
+
+/// The longest that the whole lane may take.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Crates whose tests run here too: what they find depends on the kernel and its control groups.
+const KERNEL_CRATES: &[&str] = &["sys", "runtime", "snapshot", "net"];
+
+/// Where the list of skipped tests stands in the output, since nothing else comes out of the VM.
+const SKIPS: &str = "=== skipped in this lane";
+
+/// Boots the VM once, runs everything in it.
+pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> Result<Outcome> {
+    let mut payload = Payload::new()?;
+    payload.checkout()?;
+    let sampan = payload.program(&built.sampan)?;
+    payload.program(&built.shim)?;
+    let suite = payload.program(&built.e2e.path)?;
+    payload.extra(&built.images)?;
+    let filter = filter.map(|filter| format!("'{}'", filter.replace('\'', ""))).unwrap_or_default();
+
+    let mut script = format!(
+        "export SAMPAN_BIN={} SAMPAN_LANE=vm SAMPAN_TEST_SKIPS=/tmp/skips SAMPAN_TEST_IMAGES=/var/tmp/images\n\
+         cp -a {EXTRAS}/test-images /var/tmp/images\n",
+        sampan.display()
+    );
+    for test in built.tests.iter().filter(|test| talks_to_the_kernel(test)) {
+        let inside = payload.program(&test.path)?;
+        let folder = test.manifest.parent().unwrap_or(crate::repo::root());
+        script += &format!(
+            "echo '=== {}'\n(cd {} && {} {filter})\n",
+            scope(test),
+            folder.display(),
+            inside.display()
+        );
+    }
+    script += &format!(
+        "echo '=== e2e'\n{} {filter} --test-threads 3\necho '{SKIPS}'\ncat /tmp/skips 2>/dev/null\nexit 0\n",
+        suite.display()
+    );
+
+    let mut output = String::new();
+    let run = || {
+        vm::run_payload(RELEASE, payload, &script, PATIENCE, &mut |line| {
+            print!("{line}");
+            output += line;
+        })
+    };
+    steps.step("end to end in the VM", run, |_| String::new())?;
+    let outcome = read(&output);
+    steps.conclude(&outcome);
+    Ok(outcome)
+}
+
+fn talks_to_the_kernel(test: &Artifact) -> bool {
+    let folder = test.manifest.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
+    KERNEL_CRATES.iter().any(|name| folder == *name)
+}
+
+/// Counts what the programs printed, each after its heading.
+fn read(output: &str) -> Outcome {
+    let (tests, skips) = output.split_once(SKIPS).unwrap_or((output, ""));
+    let mut all = Outcome::default();
+    for section in tests.split("=== ").skip(1) {
+        let (scope, text) = section.split_once('\n').unwrap_or((section, ""));
+        all += Outcome::of(scope.trim(), text);
+    }
+    all.note_skips("e2e", skips);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_programs_tests_are_counted_under_its_heading() {
+        let output = "=== net\ntest a ... ok\ntest result: ok. 1 passed\n=== e2e\ntest a ... FAILED\ntest b ... ok\n\
+                      test result: FAILED\n=== skipped in this lane\nb\tneeds cgroup v1\n";
+        let outcome = read(output);
+        assert_eq!(outcome.short(), "1 passed, 1 failed, 1 skipped");
+        assert!(outcome.failed.contains("e2e::a") && outcome.passed.contains("net::a"));
+    }
+
+    #[test]
+    fn a_vm_that_ends_early_has_failed() {
+        assert_eq!(read("=== e2e\ntest a ... ok\n").short(), "1 passed, 1 failed");
+    }
+}
