@@ -131,13 +131,12 @@ mod tests {
         contract::tests::{entry, network},
         publish, publish_network,
     };
-    use std::str::FromStr;
 
     fn request(name: &str, kind: RecordType) -> Message {
         let mut message = Message::query();
         message.metadata.id = 77;
         message.metadata.recursion_desired = true;
-        message.add_query(Query::query(Name::from_str(name).unwrap(), kind));
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
         message
     }
 
@@ -230,7 +229,7 @@ mod tests {
         assert!(answers(&answer.to_vec().unwrap(), &bytes, 77));
         assert!(!answers(&answer.to_vec().unwrap(), &bytes, 78), "another id");
         assert!(!answers(&bytes, &bytes, 77), "a question");
-        answer.queries[0].set_name(Name::from_str("example.com.").unwrap());
+        answer.queries[0].set_name(Name::from_ascii("example.com.").unwrap());
         assert!(!answers(&answer.to_vec().unwrap(), &bytes, 77), "another question");
         assert!(is_useful(&answer.to_vec().unwrap()));
         assert!(!is_useful(&failure(&bytes).unwrap()));

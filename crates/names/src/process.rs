@@ -26,8 +26,8 @@ pub fn ensure_running(dir: &Path, argv: &[String]) -> Result<()> {
         Err(TryLockError::Error(error)) => return Err(Error::io(cannot_lock(dir), error)),
         Ok(()) => {}
     }
-    // Given back before the process looks for it.
-    drop(lock);
+    // Given back before the process looks for it; closing alone would leave it to what another thread is just starting.
+    lock.unlock().map_err(|error| Error::io(cannot_lock(dir), error))?;
     let [program, arguments @ ..] = argv else {
         return Err(Error::new(ErrorKind::InvalidInput, "cannot start the names process")
             .because("its command line is empty"));

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
-    task::{JoinSet, LocalSet},
+    task::{JoinSet, LocalSet, yield_now},
     time::{sleep, timeout},
 };
 
@@ -56,6 +56,8 @@ async fn serve(dir: &Path) -> Result<()> {
     while used.elapsed() < IDLE {
         let folders = folders(dir)?;
         served.retain(|folder, served| folders.contains(folder) && served.is_right());
+        // Ended tasks give their sockets back when they are next looked at.
+        yield_now().await;
         for folder in folders {
             if let Some(known) = served.get(&folder) {
                 used = if known.zone.borrow().len() > 0 { Instant::now() } else { used };

@@ -1,8 +1,5 @@
 //! Network namespaces as hosts and containers. As root; what is made here goes with the test's threads.
 
-// clippy takes helper functions of tests for no part of a test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sampan_net::{Attached, Endpoint, Host, Network};
 use sampan_types::PortMapping;
@@ -181,4 +178,12 @@ pub(crate) fn udp_server(namespace: &Namespace, address: &str) -> thread::JoinHa
         let (_, peer) = socket.recv_from(&mut [0; 64]).unwrap();
         socket.send_to(peer.ip().to_canonical().to_string().as_bytes(), peer).unwrap();
     })
+}
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn at(address: impl Into<IpAddr>, port: u16) -> SocketAddr {
+    SocketAddr::new(address.into(), port)
 }
