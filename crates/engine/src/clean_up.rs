@@ -37,8 +37,13 @@ impl Engine {
         let cgroup = Cgroup::open(&self.paths.cgroup(id))?;
         cgroup.kill_all()?;
         cgroup.delete()?;
-        if let Some(first) = first_id(&bundle) {
-            id_range::release(first, &bundle)?;
+        match first_id(&bundle) {
+            Some(first) => id_range::release(first, &bundle)?,
+            // Killed before it was written down.
+            None if bundle.exists() && !bundle.join("config.json").exists() => {
+                id_range::release_any(&bundle)?
+            }
+            None => {}
         }
         failpoint("engine.tidy.ids");
         if let Some(state) = &state {

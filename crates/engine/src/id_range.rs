@@ -25,6 +25,23 @@ pub(crate) fn release(first: u32, bundle: &Path) -> Result<()> {
     release_in(Path::new(CLAIMS), first, bundle)
 }
 
+/// Gives back whatever range `bundle` holds, looked for among all claims: for those who do not know the first id.
+pub(crate) fn release_any(bundle: &Path) -> Result<()> {
+    release_any_in(Path::new(CLAIMS), bundle)
+}
+
+fn release_any_in(claims: &Path, bundle: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(claims) else { return Ok(()) };
+    for entry in entries.flatten().map(|entry| entry.path()) {
+        if std::fs::read_link(&entry).is_ok_and(|holder| holder == bundle) {
+            std::fs::remove_file(&entry).map_err(|source| {
+                Error::io(format!("cannot give back user ids at {}", entry.display()), source)
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn claim_in(claims: &Path, id: &ContainerId, bundle: &Path) -> Result<u32> {
     // The id is random: starting from it, ranges are rarely taken, whatever number of containers runs.
     let start = u32::from_str_radix(&id.as_str()[..8], 16).unwrap_or(0) % SLOTS;
@@ -112,5 +129,16 @@ mod tests {
         let id = ContainerId::from_bytes([9; 32]);
         let first = claim_in(dir.path(), &id, &dir.path().join("gone")).unwrap();
         assert_eq!(claim_in(dir.path(), &id, dir.path()).unwrap(), first);
+    }
+
+    #[test]
+    fn a_range_is_given_back_without_knowing_which() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join("bundle");
+        claim_in(dir.path(), &ContainerId::from_bytes([9; 32]), &bundle).unwrap();
+        release_any_in(dir.path(), Path::new("/another")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        release_any_in(dir.path(), &bundle).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -38,6 +38,7 @@ fn open(dir: &Path) -> Result<File> {
         std::io::ErrorKind::NotFound => {
             let name = dir.file_name().unwrap_or_default().to_string_lossy();
             Error::new(ErrorKind::NotFound, format!("no such container: {name}"))
+                .because("it was removed meanwhile")
         }
         _ => failed(dir, source),
     })

@@ -103,7 +103,8 @@ impl Engine {
             mac: endpoint.mac,
         };
         sampan_names::publish(&dir, &network.name, record.id.as_str(), &entry)?;
-        let program = std::env::current_exe().map_err(|source| Error::io("cannot find this program", source))?;
+        let program =
+            std::env::current_exe().map_err(|source| Error::io("cannot find this program", source))?;
         let words = [program.as_path(), "internal".as_ref(), "names".as_ref(), &dir];
         sampan_names::ensure_running(&dir, &words.map(|word| word.to_string_lossy().into_owned()))
     }

@@ -119,6 +119,9 @@ impl Engine {
             rollback.push(|| self.detach(record));
             self.attach_network(record, &preparation, network, plan, &netns)?;
         }
+        if record.config.network == NetworkMode::None {
+            sampan_net::loopback_up(netns.as_fd())?;
+        }
         failpoint("engine.start.attached");
 
         let stream = match manner.attach {
@@ -259,9 +262,7 @@ fn require_init(record: &ContainerRecord, rootfs: &Mount) -> Result<()> {
     if record.config.entrypoint.is_some() || !record.config.command.is_empty() {
         return Ok(());
     }
-    let layers = users::layers(rootfs);
-    let has = |init: &&str| layers.iter().any(|layer| layer.join(init).symlink_metadata().is_ok());
-    if ["sbin/init", "usr/sbin/init"].iter().any(|init| has(&init)) {
+    if ["sbin/init", "usr/sbin/init"].iter().any(|init| is_in_layers(rootfs, init)) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::InvalidInput, format!("cannot launch {}", record.name))
@@ -269,6 +270,14 @@ fn require_init(record: &ContainerRecord, rootfs: &Mount) -> Result<()> {
         .hint(
             "take an image with an init system (--include systemd-sysv), or sampan run for a single program",
         ))
+}
+
+/// Whether the topmost layer that says anything about a path has a file there, not overlay's mark of a removed one (a
+/// character device 0:0).
+fn is_in_layers(rootfs: &Mount, path: &str) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let found = users::layers(rootfs).into_iter().find_map(|layer| layer.join(path).symlink_metadata().ok());
+    found.is_some_and(|file| !(file.file_type().is_char_device() && file.rdev() == 0))
 }
 
 /// As Docker does for `-v`, a source that is missing becomes an empty directory.
@@ -291,5 +300,32 @@ pub(crate) fn remove_bundle(bundle: &Path) -> Result<()> {
             Err(Error::io(format!("cannot remove bundle {}", bundle.display()), error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_where_the_topmost_layer_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (upper, lower) = (dir.path().join("upper"), dir.path().join("lower"));
+        fs::create_dir_all(lower.join("sbin")).unwrap();
+        fs::create_dir_all(upper.join("sbin")).unwrap();
+        fs::write(lower.join("sbin/init"), "").unwrap();
+        let rootfs = Mount::Overlay { lower: vec![lower], upper: Some(upper.clone()), work: None };
+        assert!(is_in_layers(&rootfs, "sbin/init"));
+        assert!(!is_in_layers(&rootfs, "usr/sbin/init"));
+        let whiteout = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            upper.join("sbin/init"),
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::empty(),
+            0,
+        );
+        whiteout.unwrap();
+        assert!(!is_in_layers(&rootfs, "sbin/init"), "it was removed in the upper layer");
     }
 }

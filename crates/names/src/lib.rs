@@ -29,4 +29,4 @@ mod sockets;
 mod zone;
 
 pub use contract::{Entry, NetworkEntry, problem, publish, publish_network, unpublish, unpublish_network};
-pub use process::{ensure_running, run};
+pub use process::{ensure_running, run, stop};

@@ -4,6 +4,7 @@ use crate::serve;
 use sampan_types::{Error, ErrorKind, Result};
 use std::{
     fs::{self, File, TryLockError},
+    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
 };
@@ -61,6 +62,7 @@ pub fn run(dir: &Path) -> Result<()> {
             Err(TryLockError::Error(error)) => return Err(Error::io(cannot_lock(dir), error)),
             Ok(()) => {}
         }
+        write_pid(&lock).map_err(|error| Error::io(cannot_lock(dir), error))?;
         runtime.block_on(serve::until_idle(dir))?;
         drop(lock);
         // What was published after the last look and before the lock was given back found the lock held.
@@ -68,6 +70,30 @@ pub fn run(dir: &Path) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Ends the process, if it runs: its networks are gone, and nobody is to wait until it sees that by itself.
+///
+/// # Errors
+/// Those of reading the lock and of kill(2).
+pub fn stop(dir: &Path) -> Result<()> {
+    let file = dir.join(LOCK_FILE);
+    let Ok(lock) = File::open(&file) else { return Ok(()) };
+    if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return Ok(());
+    }
+    // Whoever holds the lock has written its number first.
+    let text = fs::read_to_string(&file).map_err(|error| Error::io(cannot_lock(dir), error))?;
+    let Some(pid) = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw) else { return Ok(()) };
+    match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(errno) => Err(Error::io(format!("cannot end the names process {pid:?}"), errno.into())),
+    }
+}
+
+fn write_pid(mut lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())
 }
 
 fn open_lock(dir: &Path) -> Result<File> {

@@ -2,7 +2,7 @@
 
 use crate::{verbs, wiring};
 use clap::{Parser, Subcommand};
-use sampan_types::Result;
+use sampan_types::{ErrorKind, Result};
 use std::path::PathBuf;
 
 /// Containers for programs and for whole systems, in one engine.
@@ -67,6 +67,19 @@ enum Verb {
 }
 
 impl Cli {
+    /// The exit code for each kind of error. As Docker has it, `run` tells the engine's failures (125) and a program that cannot be
+    /// run (126, 127) from whatever the program itself may give; other verbs just fail.
+    pub(crate) fn exit_codes(&self) -> fn(ErrorKind) -> u8 {
+        match &self.verb {
+            Verb::Run(_) | Verb::Launch(_) => ErrorKind::exit_code,
+            Verb::Exec(_) => |kind| match kind {
+                ErrorKind::CommandNotFound | ErrorKind::NotExecutable => kind.exit_code(),
+                _ => 1,
+            },
+            _ => |_| 1,
+        }
+    }
+
     /// Does what the words say; gives the exit code.
     pub(crate) fn run(self) -> Result<u8> {
         // These two must not open the engine's records: one only serves names, the other may find them damaged.

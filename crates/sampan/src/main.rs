@@ -22,11 +22,12 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 125 } else { 0 });
         }
     };
+    let exit_code = cli.exit_codes();
     match cli.run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             render::error(&error);
-            ExitCode::from(error.kind().exit_code())
+            ExitCode::from(exit_code(error.kind()))
         }
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn only_one<T>(object: &str, key: &str, mut found: Vec<T>, names: Vec
 
 /// The error for an object that is not there.
 pub(crate) fn no_such(object: &str, key: &str) -> Error {
-    let error = Error::new(ErrorKind::NotFound, format!("no such {object}: {key}"));
+    let error = Error::new(ErrorKind::NotFound, format!("no such {object}: {key}"))
+        .because(format!("no {object} of this engine has this name or id"));
     match object {
         "container" => error.hint("sampan ps -a lists the containers"),
         "image" => error.hint("sampan images lists the images"),

@@ -24,7 +24,7 @@ impl Engine {
     pub(crate) fn create(&self, operation: CreateContainer) -> Result<(ContainerRecord, ContainerLock)> {
         let image = self.store.find_image(&operation.config.image).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                Error::new(ErrorKind::NotFound, format!("no such image: {}", operation.config.image)).hint(
+                Error::new(ErrorKind::NotFound, format!("no such image: {}", operation.config.image)).because("no image of this engine has this name or id").hint(
                     "sampan images shows those that are here; sampan image create NAME --template debian makes one",
                 )
             }

@@ -20,6 +20,7 @@ impl Execute<ShutDown> for Engine {
         if let Some(network) = self.known_default_network()? {
             self.host.borrow_mut().remove_bridge(&network)?;
             sampan_names::unpublish_network(&self.paths.names(), &network.name)?;
+            sampan_names::stop(&self.paths.names())?;
         }
         // The parent of all its containers' groups.
         Cgroup::open(&format!("/{}", self.paths.instance()))?.delete()

@@ -1,9 +1,13 @@
-//! `start`: legal when created or exited.
+//! `start`: legal in every state; what runs already is not started again.
 
-use crate::{Engine, lock, start::Manner};
+use crate::{
+    Engine, lock,
+    observe::{Observed, observe},
+    start::Manner,
+};
 use sampan_types::{
     Result,
-    ops::{Execute, StartContainer, Task},
+    ops::{AttachContainer, Execute, StartContainer, Task},
 };
 
 impl Execute<StartContainer> for Engine {
@@ -12,6 +16,10 @@ impl Execute<StartContainer> for Engine {
         let _lock = lock::lock(&self.paths.container(&record.id))?;
         // Read again under the lock: it may have been removed or changed meanwhile.
         let record = self.container(record.id.as_str())?;
+        if let Observed::Running(_) = observe(&self.paths, &record.id)? {
+            let container = record.id.to_string();
+            return self.execute(AttachContainer { container, stdin: operation.attach });
+        }
         let manner = Manner {
             attach: operation.attach,
             console_size: operation.console_size,

@@ -103,7 +103,13 @@ impl Wait {
 #[derive(Debug, Args)]
 pub(crate) struct Shutdown {
     /// Seconds before a container is killed (10, 60 for a system container; -1 waits for ever)
-    #[arg(short = 't', long = "time", visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        short = 't',
+        long = "time",
+        visible_alias = "timeout",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
     time: Option<i64>,
 }
 

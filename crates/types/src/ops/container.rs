@@ -38,7 +38,7 @@ pub struct RunContainer {
     pub console_size: Option<(u16, u16)>,
 }
 
-/// Starts a container that is created or has ended; [`crate::ErrorKind::Conflict`] where it runs.
+/// Starts a container that is created or has ended; one that runs already is only connected to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StartContainer {
     /// Name, id or unique beginning of an id.
