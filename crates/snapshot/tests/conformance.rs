@@ -2,6 +2,9 @@
 //!
 //! Mounts are made in a mount namespace of the test's own, so it needs root.
 
+// What clippy allows in functions marked as tests is as right in those they call.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use sampan_snapshot::{OverlaySnapshotter, Snapshot, SnapshotKind, Snapshotter, apply_layer};
 use sampan_types::{ErrorKind, Mount, Result};
 use std::{path::Path, process::Command};
