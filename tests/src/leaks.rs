@@ -111,9 +111,11 @@ fn firewall_elements(instance: &str) -> Vec<String> {
     for object in objects {
         for kind in ["set", "map"] {
             let set = &object[kind];
-            // The set of bridges belongs to the network, which may stay.
-            let containers =
-                set["elem"].as_array().filter(|_| set["table"] == instance && set["name"] != "bridges");
+            // The other sets are the network's own, which may stay.
+            let of_containers = set["name"].as_str().is_some_and(|name| {
+                ["ports", "bound", "loops"].iter().any(|prefix| name.starts_with(prefix))
+            });
+            let containers = set["elem"].as_array().filter(|_| set["table"] == instance && of_containers);
             found.extend(
                 containers.into_iter().flatten().map(|element| format!("firewall element {element}")),
             );

@@ -58,7 +58,7 @@ impl Client {
     #[track_caller]
     pub fn fetch(&self, url: &str) -> String {
         within(10, url, || {
-            let said = self.run(&["busybox", "wget", "-q", "-T", "2", "-O", "-", url]);
+            let said = self.run(&["busybox", "timeout", "3", "wget", "-q", "-O", "-", url]);
             (said.code == 0).then_some(said.out)
         })
     }

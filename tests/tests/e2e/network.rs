@@ -21,7 +21,7 @@ fn free_port() -> u16 {
 fn fetch(url: &str) -> String {
     within(10, url, || {
         let output =
-            Command::new("busybox").args(["wget", "-q", "-T", "2", "-O", "-", url]).output().unwrap();
+            Command::new("busybox").args(["timeout", "3", "wget", "-q", "-O", "-", url]).output().unwrap();
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     })
 }
@@ -69,7 +69,7 @@ fn containers_reach_each_other_by_name() {
     let sandbox = Sandbox::new();
     web_server(&sandbox, "web", &[]);
     let page = within(10, "the page by name", || {
-        let said = sandbox.sampan("run --rm busybox wget -q -T 2 -O - http://web/");
+        let said = sandbox.sampan("run --rm busybox timeout 3 wget -q -O - http://web/");
         (said.code == 0).then_some(said.out)
     });
     assert_eq!(page, "page\n");
@@ -104,7 +104,7 @@ fn a_port_published_on_one_address_is_closed_on_others() {
     web_server(&sandbox, "web", &["-p", &format!("127.0.0.1:{port}:80")]);
     assert_eq!(fetch(&format!("http://127.0.0.1:{port}/")), "page\n");
     let url = format!("http://{}:{port}/", client.host);
-    assert_ne!(client.run(&["busybox", "wget", "-q", "-T", "2", "-O", "-", &url]).code, 0);
+    assert_ne!(client.run(&["busybox", "timeout", "3", "wget", "-q", "-O", "-", &url]).code, 0);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_published_port_is_closed_when_the_container_ends() {
     let url = format!("http://{}:{port}/", client.host);
     assert_eq!(client.fetch(&url), "page\n");
     sandbox.sampan("stop -t 0 web").code(0);
-    assert_ne!(client.run(&["busybox", "wget", "-q", "-T", "2", "-O", "-", &url]).code, 0);
+    assert_ne!(client.run(&["busybox", "timeout", "3", "wget", "-q", "-O", "-", &url]).code, 0);
     sandbox.sampan("start web").code(0);
     assert_eq!(client.fetch(&url), "page\n");
 }
@@ -170,7 +170,7 @@ fn containers_reach_out_behind_the_hosts_address() {
     client.run(&words).code(0);
     let url = format!("http://{}/cgi-bin/who", client.address);
     let seen = within(10, "the server outside answers", || {
-        let said = sandbox.words(&["run", "--rm", "busybox", "wget", "-q", "-T", "2", "-O", "-", &url]);
+        let said = sandbox.words(&["run", "--rm", "busybox", "timeout", "3", "wget", "-q", "-O", "-", &url]);
         (said.code == 0).then(|| said.out.trim().trim_start_matches("::ffff:").to_owned())
     });
     client.run(&["sh", "-c", "kill $(busybox pidof httpd)"]);
