@@ -3,10 +3,12 @@
 use crate::support::{Frames, Setup, eventually, is_alive};
 use sampan_types::{
     ErrorKind,
+    spec::{MemoryLimits, Resources},
     task::{Reply, Request, TaskStatus},
 };
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -21,6 +23,18 @@ fn codes_follow_the_shell() {
     shim.start();
     shim.client.ask(&Request::Signal { signal: 9, exec: None });
     assert_eq!(shim.client.exit(None).code, 137);
+}
+
+#[test]
+fn a_container_that_takes_too_much_memory_is_said_to_have() {
+    let mut setup = Setup::command(&["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
+    let memory = MemoryLimits { limit: Some(16 << 20), ..MemoryLimits::default() };
+    setup.spec.linux.as_mut().unwrap().resources =
+        Some(Resources { memory: Some(memory), ..Resources::default() });
+    let mut shim = setup.create();
+    shim.start();
+    let exit = shim.client.exit(None);
+    assert_eq!((exit.code, exit.oom_killed), (137, true));
 }
 
 #[test]
@@ -227,7 +241,6 @@ fn the_container_dies_with_its_shim_and_a_sweep_finds_it() {
     let entry = shim.entry().expect("an entry");
     let expected = format!("{}-{}-{}", state.shim.pid, state.shim.start, state.id);
     assert_eq!(entry.file_name().unwrap().to_str(), Some(expected.as_str()));
-    remove_cgroups(state.id.as_str());
 }
 
 #[test]
@@ -251,38 +264,21 @@ fn killed_at_any_step_it_leaves_an_entry_and_no_process() {
             let state: sampan_types::task::TaskState = serde_json::from_slice(&text).unwrap();
             eventually(name, || !is_alive(state.init));
         }
-        let id = shim.bundle.file_name().unwrap().to_str().unwrap().to_owned();
-        eventually(name, || cgroup_processes(&id) == 0);
-        remove_cgroups(&id);
+        eventually(name, || cgroup_processes(&shim.cgroups()) == 0);
     }
 }
 
 #[test]
 fn the_control_group_is_removed() {
     let mut shim = Setup::command(&["/bin/true"]).create();
-    let id = shim.bundle.file_name().unwrap().to_str().unwrap().to_owned();
-    assert!(!cgroups(&id).is_empty());
+    assert!(!shim.cgroups().is_empty());
     shim.start();
     shim.client.exit(None);
-    assert!(cgroups(&id).is_empty());
+    assert!(shim.cgroups().is_empty());
     shim.ended();
 }
 
-/// Directories of a container's control group, in all hierarchies.
-fn cgroups(id: &str) -> Vec<std::path::PathBuf> {
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
-    let all = hierarchies.chain(["/sys/fs/cgroup".into()]);
-    all.map(|path| path.join(format!("sampan-shim-test-{id}"))).filter(|path| path.exists()).collect()
-}
-
-fn cgroup_processes(id: &str) -> usize {
-    let lists = cgroups(id).into_iter().filter_map(|path| fs::read_to_string(path.join("cgroup.procs")).ok());
+fn cgroup_processes(groups: &[PathBuf]) -> usize {
+    let lists = groups.iter().filter_map(|path| fs::read_to_string(path.join("cgroup.procs")).ok());
     lists.map(|text| text.lines().count()).sum()
-}
-
-/// What the engine's sweep does for a dead shim.
-fn remove_cgroups(id: &str) {
-    for path in cgroups(id) {
-        eventually("the control group is empty", || fs::remove_dir(&path).is_ok());
-    }
 }

@@ -6,12 +6,15 @@ use std::io::Write;
 
 #[test]
 fn a_reboot_starts_init_again_in_the_same_network_and_poweroff_ends() {
-    for own_ids in [false, true] {
+    for (own_ids, overlay) in [(false, false), (true, false), (false, true), (true, true)] {
         let script = "readlink /proc/self/ns/net; readlink /proc/self/ns/user; id -u
             if [ -e /tmp/again ]; then poweroff -f; fi; touch /tmp/again; reboot -f";
         let mut setup = Setup::shell(script);
         if own_ids {
             setup = setup.own_ids();
+        }
+        if overlay {
+            setup = setup.overlay();
         }
         setup.task.system = true;
         let mut shim = setup.create();

@@ -103,6 +103,16 @@ impl Setup {
         self
     }
 
+    /// With its root as the lower layer of a union.
+    pub(crate) fn overlay(mut self) -> Self {
+        let [upper, work] = ["upper", "work"].map(|name| self.run.path().join(name));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let lower = vec![self.run.path().join("rootfs")];
+        self.task.rootfs = Mount::Overlay { lower, upper: Some(upper), work: Some(work) };
+        self
+    }
+
     /// A marker that `on_exit` makes.
     pub(crate) fn on_exit_marker(&mut self) -> PathBuf {
         let marker = self.run.path().join("on_exit_ran");
@@ -195,6 +205,18 @@ impl Shim {
         status.exit_status().unwrap_or(-1)
     }
 
+    /// Directories of its control group, in all hierarchies.
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
+        let name = format!("sampan-shim-test-{}", self.bundle.file_name().unwrap().to_str().unwrap());
+        let top = Path::new("/sys/fs/cgroup");
+        let hierarchies = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path());
+        hierarchies
+            .chain([top.to_owned()])
+            .map(|path| path.join(&name))
+            .filter(|path| path.exists())
+            .collect()
+    }
+
     pub(crate) fn kill(&self) {
         sampan_sys::pidfd::send_signal(&self.pidfd, 9).unwrap();
     }
@@ -205,6 +227,13 @@ impl Drop for Shim {
         if !self.reaped {
             self.kill();
             self.ended();
+        }
+        // What the engine's sweep does after a shim that was killed: its container is dying.
+        let start = Instant::now();
+        for path in self.cgroups() {
+            while fs::remove_dir(&path).is_err() && start.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
