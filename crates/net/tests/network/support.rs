@@ -141,6 +141,11 @@ pub(crate) fn tcp_server(namespace: &Namespace, address: &str) -> thread::JoinHa
     })
 }
 
+/// Whether a connection from inside a namespace comes about.
+pub(crate) fn connects(namespace: &Namespace, address: SocketAddr) -> bool {
+    namespace.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
+}
+
 /// Connects from inside a namespace; gives what the server saw as the client's address.
 pub(crate) fn tcp_seen_from(namespace: &Namespace, address: SocketAddr) -> std::io::Result<IpAddr> {
     namespace.run(|| {

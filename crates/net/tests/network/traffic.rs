@@ -1,11 +1,14 @@
 //! What reaches what, and who it seems to come from.
 
 use crate::support::{
-    HOST, HOST6, Namespace, OUTSIDE, OUTSIDE6, World, at, ip, tcp_seen_from, tcp_server, udp_seen_from,
-    udp_server,
+    HOST, HOST6, Namespace, OUTSIDE, OUTSIDE6, World, at, connects, ip, tcp_seen_from, tcp_server,
+    udp_seen_from, udp_server,
 };
 use sampan_net::{Host, Network, loopback_up};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::{
+    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
+    time::Duration,
+};
 
 #[test]
 fn containers_reach_each_other() {
@@ -159,22 +162,27 @@ fn a_port_published_on_one_address_is_reached_only_there() {
 #[test]
 fn what_is_not_published_is_closed() {
     let world = World::new();
-    let (container, endpoint) = world.container(2, &["8080:80", "127.0.0.1:7070:70"]);
-    let _listening =
-        container.run(|| ["[::]:80", "[::]:81", "[::]:70"].map(|a| TcpListener::bind(a).unwrap()));
+    let (container, endpoint) = world.container(2, &["8080:80", "127.0.0.1:7070:70/udp"]);
+    let _listening = container.run(|| ["[::]:80", "[::]:81"].map(|a| TcpListener::bind(a).unwrap()));
     // Straight to the container's address, as a machine on the same wire can.
-    world.outside.sh(&format!("ip route add 10.77.3.0/24 via {HOST}; ip route add 127.0.0.2 via {HOST}"));
+    world.outside.sh(&format!("ip route add 10.77.3.0/24 via {HOST}"));
     for port in [80, 81] {
-        assert!(tcp_seen_from(&world.outside, at(endpoint.ipv4, port)).is_err());
+        assert!(!connects(&world.outside, at(endpoint.ipv4, port)));
     }
     // To a port published on loopback, with a loopback address on the wire.
-    world.outside.sh("echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
-    assert!(tcp_seen_from(&world.outside, "127.0.0.2:7070".parse().unwrap()).is_err());
+    world.outside.sh(&format!(
+        "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route flush table local root 127.0.0.0/8
+         ip route add 127.0.0.1 via {HOST}"
+    ));
+    let inside = container.run(|| UdpSocket::bind("[::]:70").unwrap());
+    inside.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    world.outside.run(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"?", "127.0.0.1:7070").unwrap());
+    assert!(inside.recv(&mut [0; 8]).is_err());
     // From a container to what listens on the host's loopback only.
     let _server = world.host.run(|| TcpListener::bind("127.0.0.3:60").unwrap());
     container.sh("echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
          ip route del local 127.0.0.0/8 dev lo table local; ip route add 127.0.0.3 via 10.77.3.1");
-    assert!(tcp_seen_from(&container, "127.0.0.3:60".parse().unwrap()).is_err());
+    assert!(!connects(&container, "127.0.0.3:60".parse().unwrap()));
 }
 
 #[test]
@@ -199,7 +207,7 @@ fn two_networks_of_one_engine_are_apart() {
         host.attach(plan, two.fd()).unwrap();
     });
     let _listening = two.run(|| TcpListener::bind("0.0.0.0:81").unwrap());
-    assert!(tcp_seen_from(&one, at(second.ipv4, 81)).is_err());
+    assert!(!connects(&one, at(second.ipv4, 81)));
     // What is published is reached from everywhere, with the client's address.
     let server = tcp_server(&two, "0.0.0.0:80");
     assert_eq!(tcp_seen_from(&one, at(HOST, 8080)).unwrap(), ip("10.77.3.2"));
