@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "all of this runs in tests only")]
 
 mod failpoints;
+pub mod http;
 mod lane;
 mod leaks;
 mod netns;

@@ -11,7 +11,7 @@ fn a_taken_name_says_by_whom() {
     sandbox.sleeper("box", "--network none");
     sandbox.sampan("run -d --name box --network none busybox true").code(125).error(
         "box",
-        "taken by container",
+        "the name is in use by container",
         "--name",
     );
 }
@@ -72,16 +72,16 @@ fn an_image_without_init_cannot_be_launched() {
 fn an_unknown_container_is_named_with_the_way_to_list_them() {
     let sandbox = Sandbox::new();
     for verb in ["start", "stop", "kill", "rm", "logs", "inspect", "console", "restart"] {
-        sandbox.words(&[verb, "ghost"]).code(125).error("ghost", "", "sampan ps -a");
+        sandbox.words(&[verb, "ghost"]).failed().error("ghost", "", "sampan ps -a");
     }
-    sandbox.sampan("exec ghost true").code(125).error("ghost", "", "sampan ps -a");
+    sandbox.sampan("exec ghost true").failed().error("ghost", "", "sampan ps -a");
 }
 
 #[test]
 fn exec_in_a_container_that_does_not_run_says_how_to_start_it() {
     let sandbox = Sandbox::new();
     sandbox.sampan("run --name box --network none busybox true").code(0);
-    sandbox.sampan("exec box true").code(125).error("box", "not run", "sampan start box");
+    sandbox.sampan("exec box true").failed().error("box", "not run", "sampan start box");
 }
 
 #[test]
@@ -182,5 +182,5 @@ fn an_ambiguous_id_is_refused() {
         .map(|id| &id[..1])
         .find(|first| ids.iter().filter(|id| id.starts_with(*first)).count() > 1)
         .unwrap();
-    sandbox.words(&["inspect", first]).code(125).error(first, "", "");
+    sandbox.words(&["inspect", first]).failed().error(first, "", "");
 }

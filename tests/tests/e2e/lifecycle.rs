@@ -149,10 +149,10 @@ fn kill_sends_the_signal_that_is_named() {
 fn rm_refuses_what_runs_unless_forced() {
     let sandbox = Sandbox::new();
     sandbox.sleeper("box", "--network none");
-    sandbox.sampan("rm box").code(125).error("box", "run", "rm -f");
+    sandbox.sampan("rm box").failed().error("box", "run", "rm -f");
     sandbox.sampan("rm -f box").code(0);
     assert_eq!(sandbox.sampan("ps -aq").ok(), "");
-    sandbox.sampan("rm box").code(125).error("box", "", "ps -a");
+    sandbox.sampan("rm box").failed().error("box", "", "ps -a");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn inspect_says_what_dockers_does() {
     assert_eq!(details["HostConfig"]["NanoCpus"], 500_000_000);
     assert_eq!(details["HostConfig"]["PidsLimit"], 99);
     assert_eq!(details["HostConfig"]["NetworkMode"], "none");
-    sandbox.sampan("inspect nobody").code(125).error("nobody", "", "");
+    sandbox.sampan("inspect nobody").failed().error("nobody", "", "");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn images_are_listed_and_removed_when_nothing_uses_them() {
     let sandbox = Sandbox::new();
     assert!(sandbox.sampan("images").ok().contains("busybox"));
     sandbox.sleeper("box", "--network none");
-    sandbox.sampan("rmi busybox").code(125).error("busybox", "box", "rm");
+    sandbox.sampan("rmi busybox").failed().error("busybox", "box", "rm");
     sandbox.sampan("rm -f box").code(0);
     sandbox.sampan("rmi busybox").code(0);
     assert!(!sandbox.sampan("images").ok().contains("busybox"));
