@@ -30,42 +30,33 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
     let cgroup = Cgroup::of(setup.linux, bundle.id)?;
     cgroup.create(setup.linux.resources.as_ref())?;
     // The first failure is the one to tell, whatever tidying up after it comes to.
-    match launch(setup, cgroup, stdio) {
-        Ok(container) => Ok(container),
-        Err((error, cgroup)) => {
+    let made = match prepare(&setup, &cgroup, &stdio) {
+        Ok(made) => made,
+        Err(error) => {
             let _ = cgroup.kill_all().and_then(|()| cgroup.delete());
-            Err(error)
+            return Err(error);
         }
-    }
-}
-
-/// Gives the control group back where it fails. Processes are gone then.
-fn launch(setup: Setup<'_>, cgroup: Cgroup, stdio: Stdio) -> Result<Container, (Error, Cgroup)> {
-    match prepare(&setup, &cgroup, &stdio) {
-        Ok(made) => {
-            let Setup { bundle, linux, namespaces, maps, filter, personality, warnings, .. } = setup;
-            Ok(Container {
-                pid: made.child.pid,
-                pidfd: made.child.pidfd,
-                start_time: made.start_time,
-                netns: made.netns,
-                userns: made.userns,
-                console: made.console,
-                entry: made.entry,
-                channel: Some(made.channel),
-                cgroup,
-                warnings,
-                hooks: bundle.spec.hooks.clone(),
-                state: hooks::state(bundle.id, bundle.spec, bundle.path, Status::Created, made.child.pid),
-                linux: linux.clone(),
-                namespaces,
-                maps,
-                filter,
-                personality,
-            })
-        }
-        Err(error) => Err((error, cgroup)),
-    }
+    };
+    let Setup { bundle, linux, namespaces, maps, filter, personality, warnings, .. } = setup;
+    Ok(Container {
+        pid: made.child.pid,
+        pidfd: made.child.pidfd,
+        start_time: made.start_time,
+        netns: made.netns,
+        userns: made.userns,
+        console: made.console,
+        entry: made.entry,
+        channel: Some(made.channel),
+        cgroup,
+        warnings,
+        hooks: bundle.spec.hooks.clone(),
+        state: hooks::state(bundle.id, bundle.spec, bundle.path, Status::Created, made.child.pid),
+        linux: linux.clone(),
+        namespaces,
+        maps,
+        filter,
+        personality,
+    })
 }
 
 /// A child at the *created* point.

@@ -31,7 +31,8 @@ unsafe extern "C" fn release_object(
         (object.dlpi_addr, std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)))
     };
     // Segments that were never writable are as in the file; of the others a page may hold what this process wrote.
-    let constant = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
+    let constant =
+        |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
     for header in headers.iter().filter(constant) {
         // SAFETY: reads a number that the kernel gave at the program's start.
         let page = unsafe { libc::getauxval(libc::AT_PAGESZ) };

@@ -36,7 +36,7 @@ impl Console {
         let filesystem = rustix::fs::fstatfs(&master).cannot(|| "inspect the terminal".into())?;
         let right = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
             && stat.st_rdev == makedev(5, 2)
-            && i64::from(filesystem.f_type) == DEVPTS_MAGIC;
+            && filesystem.f_type == DEVPTS_MAGIC;
         if !right {
             return Err(invalid("cannot open a terminal", "/dev/pts of the container is no devpts"));
         }
