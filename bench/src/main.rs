@@ -1,0 +1,3 @@
+//! Side-by-side measurements against the peers.
+
+fn main() {}
