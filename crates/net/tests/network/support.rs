@@ -4,11 +4,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sampan_net::{Attached, Endpoint, Host, Network};
 use sampan_types::PortMapping;
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
@@ -132,9 +132,22 @@ impl World {
     }
 }
 
+/// A socket that was closed just now may still be open in a program that another test's thread is starting.
+fn bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match bind() {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            result => return result.unwrap(),
+        }
+    }
+}
+
 /// A server that answers one connection with the address that it sees as the client's.
 pub(crate) fn tcp_server(namespace: &Namespace, address: &str) -> thread::JoinHandle<()> {
-    let listener = namespace.run(|| TcpListener::bind(address).unwrap());
+    let listener = namespace.run(|| bound(|| TcpListener::bind(address)));
     thread::spawn(move || {
         let (mut stream, peer) = listener.accept().unwrap();
         stream.write_all(peer.ip().to_canonical().to_string().as_bytes()).unwrap();
@@ -178,7 +191,7 @@ pub(crate) fn udp_seen_from(namespace: &Namespace, address: SocketAddr) -> std::
 
 /// A server of datagrams: tells one sender its address.
 pub(crate) fn udp_server(namespace: &Namespace, address: &str) -> thread::JoinHandle<()> {
-    let socket = namespace.run(|| UdpSocket::bind(address).unwrap());
+    let socket = namespace.run(|| bound(|| UdpSocket::bind(address)));
     thread::spawn(move || {
         let (_, peer) = socket.recv_from(&mut [0; 64]).unwrap();
         socket.send_to(peer.ip().to_canonical().to_string().as_bytes(), peer).unwrap();
