@@ -2,8 +2,8 @@
 
 use crate::{chain::chain_ids, config::ImageConfig, unpack::unpack_key};
 use rustix::fs::{FlockOperation, flock};
-use sampan_snapshot::{SnapshotKind, Snapshotter};
-use sampan_store::{ImageRecord, Store};
+use sampan_snapshot::{Snapshot, SnapshotKind, Snapshotter};
+use sampan_store::Store;
 use sampan_types::{Digest, Error, ErrorKind, ImageRef, Result, ops::RemovedImage};
 use std::collections::BTreeSet;
 
@@ -47,30 +47,45 @@ pub fn remove_image(
         deleted => deleted?,
     };
     let mut deleted = vec![image.digest.clone()];
-    deleted.extend(remove_layers(store, snapshotter, &image)?);
     remove_leftovers(store, snapshotter)?;
+    deleted.extend(remove_unneeded_layers(store, snapshotter)?);
     store.collect()?;
     Ok(RemovedImage { untagged: image.references, deleted })
 }
 
-/// Removes the image's snapshots from the top down to the first that something else needs.
-fn remove_layers(store: &Store, snapshotter: &dyn Snapshotter, image: &ImageRecord) -> Result<Vec<Digest>> {
-    let needed: BTreeSet<String> = store.images()?.into_iter().filter_map(|other| other.unpacked).collect();
-    let mut removed = Vec::new();
-    for layer in chain_ids(&ImageConfig::of(image)?.diff_ids).into_iter().rev() {
-        if needed.contains(layer.hex()) {
-            break;
-        }
-        match snapshotter.remove(layer.hex()) {
-            Ok(()) => removed.push(layer),
-            // Never unpacked, or removed by someone else at the same time.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // Another image's layer, or a container's snapshot, builds on it.
-            Err(error) if error.kind() == ErrorKind::Conflict => break,
-            Err(error) => return Err(error),
-        }
+/// Removes the layers that no recorded image has: those of the image that has just gone, and those of one that went when
+/// the process was killed in between. A layer is recorded as part of an image before it is unpacked, so the layers
+/// are looked at first and the records after.
+fn remove_unneeded_layers(store: &Store, snapshotter: &dyn Snapshotter) -> Result<Vec<Digest>> {
+    let layer = |snapshot: Snapshot| match snapshot.kind {
+        SnapshotKind::Committed => format!("sha256:{}", snapshot.key).parse::<Digest>().ok(),
+        _ => None,
+    };
+    let mut unneeded: Vec<Digest> = snapshotter.walk()?.into_iter().filter_map(layer).collect();
+    let mut needed = BTreeSet::new();
+    for image in store.images()? {
+        needed.extend(chain_ids(&ImageConfig::of(&image)?.diff_ids));
     }
-    Ok(removed)
+    unneeded.retain(|layer| !needed.contains(layer));
+    let mut removed = Vec::new();
+    // From the top down, in as many rounds as they are stacked.
+    loop {
+        let before = removed.len();
+        let mut blocked = Vec::new();
+        for layer in unneeded {
+            match snapshotter.remove(layer.hex()) {
+                Ok(()) => removed.push(layer),
+                // Somebody else has removed it at the same time.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Conflict => blocked.push(layer),
+                Err(error) => return Err(error),
+            }
+        }
+        if blocked.is_empty() || removed.len() == before {
+            return Ok(removed);
+        }
+        unneeded = blocked;
+    }
 }
 
 /// Removes what killed processes have left half unpacked: active snapshots whose layer nobody is unpacking.

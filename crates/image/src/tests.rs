@@ -14,6 +14,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    process::Command,
     sync::Mutex,
 };
 use tempfile::TempDir;
@@ -225,6 +226,61 @@ fn what_a_killed_process_left_half_unpacked_goes_with_the_next_removal() {
     remove_image(&engine.store, &engine.snapshots, image.digest.short(), false).unwrap();
     let keys: Vec<_> = engine.snapshots.walk().unwrap().into_iter().map(|snapshot| snapshot.key).collect();
     assert_eq!(keys, ["unpack-container"]);
+}
+
+#[test]
+fn layers_that_a_killed_removal_left_go_with_the_next_one() {
+    let engine = Engine::new();
+    let lost = engine.create("lost", &OneFile("lost"));
+    let key = engine.unpack(&lost);
+    // A layer upon it, as an image of two layers has.
+    engine.snapshots.prepare("upper", Some(&key)).unwrap();
+    engine.snapshots.commit(&"a".repeat(64), "upper").unwrap();
+    engine.snapshots.prepare("other", None).unwrap();
+    engine.snapshots.commit("other-kind", "other").unwrap();
+    let kept = engine.unpack(&engine.create("kept", &OneFile("kept")));
+    engine.store.delete_image(&lost.digest).unwrap();
+    engine.create("next", &OneFile("next"));
+    let removed = remove_image(&engine.store, &engine.snapshots, "next", false).unwrap();
+    assert_eq!(removed.deleted.len(), 3);
+    let mut keys: Vec<_> =
+        engine.snapshots.walk().unwrap().into_iter().map(|snapshot| snapshot.key).collect();
+    keys.sort();
+    let mut expected = [kept, "other-kind".to_owned()];
+    expected.sort();
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn a_full_disk_is_said_and_given_back() {
+    const SMALL: &str = "SAMPAN_TEST_SMALL_DISK";
+    if let Some(root) = std::env::var_os(SMALL) {
+        let root = Path::new(&root);
+        let store = Store::open(root).unwrap();
+        let busybox = template(TemplateName::Busybox);
+        let options = TemplateOptions::default();
+        let error = create(&store, &reference("tools"), &*busybox, &options, &NoProgress).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (ErrorKind::Exhausted, "cannot write the layer".into())
+        );
+        assert!(error.causes()[0].contains("No space left on device"), "{error:?}");
+        assert_eq!(error.remedy(), Some("free some space (sampan rmi, sampan rm), then try again"));
+        assert_eq!(fs::read_dir(root.join("content/ingest")).unwrap().count(), 0);
+        assert!(store.images().unwrap().is_empty());
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let script = format!("mount -t tmpfs -o size=700k small {}; exec \"$@\"", root.path().display());
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-euc", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::a_full_disk_is_said_and_given_back"])
+        .env(SMALL, root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[test]

@@ -88,14 +88,15 @@ impl OverlaySnapshotter {
                 fs::create_dir(&upper)?;
                 fs::create_dir(building.join("work"))?;
                 // The root of the union has the attributes of the upper directory.
+                let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
                 let (mode, uid, gid) = match parents.first() {
                     Some(parent) => {
                         let metadata = fs::metadata(self.fs_of(parent))?;
                         (metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
                     }
-                    None => (0o755, 0, 0),
+                    None => (0o755, own.0, own.1),
                 };
-                if (uid, gid) != (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()) {
+                if (uid, gid) != own {
                     lchown(&upper, Some(uid), Some(gid))?;
                 }
                 fs::set_permissions(&upper, fs::Permissions::from_mode(mode))?;
