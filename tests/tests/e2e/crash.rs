@@ -24,7 +24,7 @@ fn assert_recovers(sandbox: &Sandbox, failpoint: &str) {
     let again = sandbox.sampan("run --rm --name box busybox echo again");
     assert_eq!(again.out, "again\n", "after {failpoint}: {again}");
     assert_eq!(sandbox.sampan("ps -aq").ok(), "", "after {failpoint}");
-    sampan_tests::assert_nothing_left(&sandbox.root(), sandbox.run_dir());
+    sampan_tests::assert_nothing_left(&sandbox.root(), sandbox.run_dir(), failpoint);
 }
 
 /// The failpoints of which the name begins so; at least one, or the test would test nothing.
@@ -134,7 +134,7 @@ fn a_killed_shim_takes_its_container_along() {
     sandbox.sampan("start box").code(0);
     assert_eq!(sandbox.state("box"), "running");
     sandbox.sampan("rm -f box").code(0);
-    sampan_tests::assert_nothing_left(&sandbox.root(), sandbox.run_dir());
+    sampan_tests::assert_nothing_left(&sandbox.root(), sandbox.run_dir(), "kill -9 of the shim");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use sampan_tests::{Sandbox, places};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -24,7 +23,10 @@ fn a_port_taken_by_a_program_names_it() {
     let said = sandbox.sampan(&format!("run -d --name web -p {port}:80 busybox sleep 9")).code(125);
     let holder = format!("(pid {})", std::process::id());
     said.error(&format!("cannot publish port {port}/tcp"), &holder, "-p ");
-    assert_eq!(sandbox.sampan("ps -aq").ok(), "", "the container that could not be made is not kept");
+    // As with Docker the container is there, and starts when the port is free.
+    drop(listener);
+    assert_eq!(sandbox.state("web"), "created");
+    sandbox.sampan("start web").code(0);
 }
 
 #[test]
@@ -53,19 +55,21 @@ fn an_image_reference_that_is_none_says_so() {
 }
 
 #[test]
-fn a_volume_whose_source_is_missing_is_refused() {
+fn a_volume_that_cannot_be_mounted_is_named() {
     let sandbox = Sandbox::new();
-    let words = ["run", "--rm", "--network", "none", "-v", "/no/such/folder:/data", "busybox", "true"];
-    sandbox.words(&words).code(125).error("/no/such/folder", "", "");
-    assert!(!Path::new("/no/such/folder").exists());
-    sandbox.sampan("run --rm -v relative:also-relative busybox true").code(125).complains("also-relative");
+    let run =
+        |volume: &str| sandbox.words(&["run", "--rm", "--network", "none", "-v", volume, "busybox", "true"]);
+    run("/etc/passwd/below:/data").code(125).error("/etc/passwd/below", "Not a directory", "");
+    run("/etc/passwd:/etc").code(125).error("/etc", "irectory", "");
+    run("/etc/passwd:also-relative").code(125).error("also-relative", "", "");
+    assert_eq!(sandbox.sampan("ps -aq").ok(), "", "--rm is kept");
 }
 
 #[test]
 fn an_image_without_init_cannot_be_launched() {
     let sandbox = Sandbox::debian();
     sandbox.sampan("launch debian box").code(125).error("box", "init", "run");
-    assert_eq!(sandbox.sampan("ps -aq").ok(), "");
+    assert_eq!(sandbox.state("box"), "created");
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn a_full_disk_is_named_and_leaves_nothing() {
     let list = sampan(&["images"]);
     assert!(Command::new("umount").arg(&mounted).status().unwrap().success());
 
-    assert_eq!(said.status.code(), Some(125), "{text}");
+    assert!(!said.status.success(), "{text}");
     assert!(text.contains("No space left on device"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("try: ") && line.contains("space")), "{text}");
     assert!(again.status.success(), "with space it works: {}", String::from_utf8_lossy(&again.stderr));
