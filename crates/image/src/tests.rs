@@ -352,3 +352,26 @@ fn debian_as_a_machine() {
     let left = lists.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| ["lock", "partial", "auxfiles"].contains(&name.as_str())));
 }
+
+#[test]
+#[ignore = "needs root and the Debian mirror this machine is configured for: run by cargo xtask test"]
+fn debian_says_what_is_wrong() {
+    let engine = Engine::new();
+    let fails = |release: &str, include: &[&str]| {
+        let include = include.iter().map(|package| (*package).to_owned()).collect();
+        let options = TemplateOptions { release: Some(release.into()), include };
+        let debian = template(TemplateName::Debian);
+        create(&engine.store, &reference("x"), &*debian, &options, &NoProgress).unwrap_err()
+    };
+    let error = fails("bookworm", &["no-such-package-anywhere"]);
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+    assert_eq!(error.to_string(), "cannot make an image of Debian bookworm");
+    assert!(error.causes()[0].contains("Unable to locate package no-such-package-anywhere"), "{error:?}");
+    assert_eq!(error.remedy(), Some("check the names after --include with apt-cache search"));
+    let error = fails("nonesuch", &[]);
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    let hint = error.remedy().unwrap();
+    assert!(hint.starts_with("check that this machine's mirror answers and has the release: deb "), "{hint}");
+    assert!(engine.store.images().unwrap().is_empty());
+    assert_eq!(fs::read_dir(engine.root.path().join("content/ingest")).unwrap().count(), 0);
+}
