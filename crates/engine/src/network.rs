@@ -1,10 +1,14 @@
 //! The engine's networks: today the default bridge.
 
-use crate::Engine;
+use crate::{
+    Engine,
+    observe::{Observed, observe},
+};
 use sampan_names::NetworkEntry;
 use sampan_net::{Endpoint, Network};
 use sampan_store::NetworkRecord;
 use sampan_types::{ContainerRecord, EndpointRecord, Error, ErrorKind, NetworkMode, Result};
+use std::os::fd::OwnedFd;
 
 /// Name of the default network.
 const DEFAULT: &str = "bridge";
@@ -61,7 +65,11 @@ impl Engine {
 
     /// Brings a network's bridge up, where it is not.
     pub(crate) fn bring_up(&self, network: &Network) -> Result<()> {
-        self.host.borrow_mut().ensure_bridge(network)?;
+        // Where the firewall had lost the network (`nft flush ruleset`), it has lost published ports too.
+        if self.host.borrow_mut().ensure_bridge(network)? {
+            let live = self.live_endpoints(network)?;
+            self.host.borrow_mut().reconcile(network, &live)?;
+        }
         let entry = NetworkEntry {
             bridge: network.bridge.clone(),
             ipv4: network.ipv4,
@@ -70,6 +78,27 @@ impl Engine {
             ipv6_gateway: network.ipv6_gateway,
         };
         sampan_names::publish_network(&self.paths.names(), &network.name, &entry)
+    }
+
+    /// The endpoints of containers that run on a network.
+    fn live_endpoints(&self, network: &Network) -> Result<Vec<Endpoint>> {
+        let mut live = Vec::new();
+        for record in self.store.containers()? {
+            if let Some(endpoint) =
+                record.endpoint.as_ref().filter(|endpoint| endpoint.network == network.name)
+                && let Observed::Running(_) = observe(&self.paths, &record.id)?
+            {
+                live.push(endpoint_of(&record, endpoint));
+            }
+        }
+        Ok(live)
+    }
+
+    /// A descriptor that is slow to close: the kernel lets whoever closes a firewall socket wait until what was removed
+    /// through it is gone (some 6 ms), at a process's exit too. Handed to another process together with its last
+    /// request, it is closed there.
+    pub fn linger(&self) -> Option<OwnedFd> {
+        self.host.borrow_mut().linger()
     }
 
     /// Takes a container whose processes have ended, or are about to, off its network: firewall elements, names; its

@@ -25,8 +25,9 @@ use std::{
 
 const BUFFER: usize = 32 << 10;
 
-/// Stays with a task until it ends: its exit code. Detached by keys: 0. Where `removes`, this process tidies after it.
-pub(crate) fn foreground(engine: &Engine, task: Task, removes: bool) -> Result<u8> {
+/// Stays with a task until it ends: its exit code. Detached by keys: 0. Where it `tidies`, as whoever started the task in the
+/// foreground does, that is done when this returns.
+pub(crate) fn foreground(engine: &Engine, task: Task, tidies: bool) -> Result<u8> {
     let client = TaskClient::new(task.control);
     let detached = match &task.stream {
         Some(stream) => {
@@ -41,9 +42,11 @@ pub(crate) fn foreground(engine: &Engine, task: Task, removes: bool) -> Result<u
         return Ok(0);
     }
     let exit = client.wait_exit(None)?;
-    if removes {
+    if tidies {
         engine.execute(CleanUpContainer { id: task.id })?;
-        client.send(&Request::Cleaned, &[])?;
+        let linger = engine.linger();
+        let fds: Vec<BorrowedFd> = linger.iter().map(AsFd::as_fd).collect();
+        client.send(&Request::Cleaned, &fds)?;
     }
     Ok(exit.code)
 }

@@ -147,7 +147,8 @@ pub enum Request {
         /// This client tidies after the exit and then says [`Request::Cleaned`].
         cleans: bool,
     },
-    /// The client has tidied; the shim ends without running `on_exit`.
+    /// The client has tidied; the shim ends without running `on_exit`. Descriptors that come along are closed with it:
+    /// such as take the kernel long to close.
     Cleaned,
     /// Answer: [`Reply::State`].
     State,

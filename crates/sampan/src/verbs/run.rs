@@ -227,14 +227,13 @@ impl Run {
         if create.config.tty && create.config.stdin_open && !self.detach {
             terminal::require()?;
         }
-        let auto_remove = create.config.auto_remove;
         let attach = !self.detach;
         let task = engine.execute(RunContainer { create, attach, console_size: terminal::size() })?;
         if !attach {
             println!("{}", task.id);
             return Ok(0);
         }
-        attach::foreground(engine, task, auto_remove)
+        attach::foreground(engine, task, true)
     }
 }
 
