@@ -1,0 +1,122 @@
+//! Namespaces and folders of the run's own, so that nothing stays on the host.
+//!
+//! The peers write outside the folders they are given: lock files in /run, keys in /etc, leases of addresses in /var/lib, bridges and
+//! firewall rules. The program therefore calls itself once more in a network and a mount namespace of its own, with an empty /run and
+//! writable copies over the other folders.
+
+use crate::programs::{output, words};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Folders that peers write to although nobody asked them to.
+const WRITTEN: &[&str] = &["/etc", "/var/lib", "/opt"];
+/// Control groups that peers leave at the top of each hierarchy.
+const LEFT_GROUPS: &[&str] = &["docker", "libpod_parent", "lxc", "lxc.monitor", "lxc.payload", "lxc.pivot"];
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Replaces this process by itself in namespaces of its own.
+pub(crate) fn again() -> Result<()> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let error = Command::new("unshare")
+        .args(["--mount", "--net", "--"])
+        .arg(own)
+        .args(std::env::args_os().skip(1))
+        .arg("--confined")
+        .exec();
+    Err(error).context("cannot run unshare (package util-linux)")
+}
+
+/// What the run has to itself.
+pub(crate) struct Private {
+    disk: TempDir,
+    hugetlb: Option<PathBuf>,
+}
+
+/// Makes this process's fresh namespaces ready. Needs root.
+pub(crate) fn begin() -> Result<Private> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("cannot measure: the peers need root; run it as root");
+    }
+    // On disk, as the folders of an engine are: /tmp may be memory.
+    let disk = tempfile::Builder::new()
+        .prefix("sampan-bench-")
+        .tempdir_in("/var/tmp")
+        .context("cannot make a folder in /var/tmp")?;
+    fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot open {} to others", disk.path().display()))?;
+    output(&words(["ip", "link", "set", "lo", "up"]))?;
+    output(&words(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]))?;
+    fs::create_dir("/run/lock").context("cannot make /run/lock")?;
+    for folder in WRITTEN {
+        cover(folder, disk.path())?;
+    }
+    Ok(Private { hugetlb: mount_hugetlb()?, disk })
+}
+
+impl Private {
+    /// The run's folder on disk.
+    pub(crate) fn disk(&self) -> &Path {
+        self.disk.path()
+    }
+
+    /// Takes away what does not end with the namespaces.
+    pub(crate) fn end(self) -> Result<()> {
+        for hierarchy in fs::read_dir(CGROUPS).with_context(|| format!("cannot read {CGROUPS}"))? {
+            for name in LEFT_GROUPS {
+                remove_empty_groups(
+                    &hierarchy.as_ref().map_or(PathBuf::from(CGROUPS), |h| h.path()).join(name),
+                );
+            }
+        }
+        if let Some(mounted) = &self.hugetlb {
+            output(&words(["umount", &mounted.to_string_lossy()]))?;
+            fs::remove_dir(mounted).with_context(|| format!("cannot remove {}", mounted.display()))?;
+        }
+        for folder in WRITTEN {
+            // A daemon's last breath may still hold a file there; lazily, the folder is free for removal all the same.
+            output(&words(["umount", "--lazy", folder]))?;
+        }
+        let path = self.disk.path().to_owned();
+        self.disk.close().with_context(|| format!("cannot remove {}", path.display()))
+    }
+}
+
+/// Lays a writable copy over `folder`, its changes on `disk`.
+fn cover(folder: &str, disk: &Path) -> Result<()> {
+    let name = folder.trim_start_matches('/').replace('/', "-");
+    let (upper, work) = (disk.join(format!("{name}.changes")), disk.join(format!("{name}.work")));
+    for path in [&upper, &work] {
+        fs::create_dir(path).with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    let options = format!("lowerdir={folder},upperdir={},workdir={}", upper.display(), work.display());
+    output(&words(["mount", "-t", "overlay", "-o", &options, "overlay", folder])).map(|_| ())
+}
+
+/// Mounts the hugetlb controller where cgroup v1 rules and the host has not: crun runs nothing without. Gives where.
+fn mount_hugetlb() -> Result<Option<PathBuf>> {
+    let place = Path::new(CGROUPS).join("hugetlb");
+    let controllers = fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let known = controllers.lines().any(|line| line.starts_with("hugetlb\t"));
+    if !Path::new(CGROUPS).join("memory").is_dir() || place.exists() || !known {
+        return Ok(None);
+    }
+    fs::create_dir(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    output(&words(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", &place.to_string_lossy()]))?;
+    Ok(Some(place))
+}
+
+/// Removes a control group and those below that nobody is in; one that is in use stays, as the kernel refuses.
+fn remove_empty_groups(group: &Path) {
+    let Ok(entries) = fs::read_dir(group) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty_groups(&entry.path());
+        }
+    }
+    let _in_use = fs::remove_dir(group);
+}

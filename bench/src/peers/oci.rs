@@ -1,0 +1,78 @@
+//! The bare OCI runtimes crun and runc: a bundle, no image, no log, no record.
+
+use super::{Peer, idle_mark, idle_name};
+use crate::measure::{Contender, Work};
+use crate::programs::{leave_running, output, words};
+use crate::scene::Scene;
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Runtime {
+    name: &'static str,
+    /// The bundle that runs `true`.
+    run: PathBuf,
+    /// The bundle that sleeps.
+    idle: PathBuf,
+    started: Cell<u32>,
+}
+
+/// Makes the two bundles from the specification that the runtime itself proposes.
+pub(super) fn open(name: &'static str, scene: &Scene) -> Result<Box<dyn Peer>> {
+    let folder = scene.folder(name)?;
+    let idle_words = words(["sleep", &idle_mark(name)]);
+    let run = bundle(name, &folder.join("run"), &scene.rootfs, &words(["true"]))?;
+    let idle = bundle(name, &folder.join("idle"), &scene.rootfs, &idle_words)?;
+    Ok(Box::new(Runtime { name, run, idle, started: Cell::new(0) }))
+}
+
+/// Writes a bundle at `place` that runs `args` in `rootfs`, without a terminal.
+fn bundle(runtime: &str, place: &Path, rootfs: &Path, args: &[String]) -> Result<PathBuf> {
+    fs::create_dir(place).with_context(|| format!("cannot make {}", place.display()))?;
+    output(&words([runtime, "spec", "--bundle", &place.to_string_lossy()]))?;
+    let file = place.join("config.json");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut spec: Value = serde_json::from_str(&text).with_context(|| format!("cannot parse {text}"))?;
+    spec["process"]["args"] = json!(args);
+    spec["process"]["terminal"] = json!(false);
+    spec["root"] = json!({ "path": rootfs, "readonly": false });
+    fs::write(&file, spec.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(place.to_owned())
+}
+
+impl Peer for Runtime {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> String {
+        let text = output(&words([self.name, "--version"])).unwrap_or_else(|error| error.to_string());
+        text.lines().next().unwrap_or_default().to_owned()
+    }
+
+    fn starts(&self) -> Vec<Contender> {
+        let bundle = self.run.to_string_lossy();
+        let words = words([self.name, "run", "--bundle", &bundle, "bench-run"]);
+        vec![Contender { peer: self.name, work: Work::Bundle, words }]
+    }
+
+    fn idle(&self, number: u32) -> Result<()> {
+        let (bundle, name) = (self.idle.to_string_lossy(), idle_name(number));
+        leave_running(&words([self.name, "run", "--detach", "--bundle", &bundle, &name]))?;
+        self.started.set(self.started.get().max(number + 1));
+        Ok(())
+    }
+
+    fn exec(&self) -> Contender {
+        let words = words([self.name, "exec", &idle_name(0), "true"]);
+        Contender { peer: self.name, work: Work::Exec, words }
+    }
+
+    fn close(&mut self) -> Result<()> {
+        (0..self.started.get()).try_for_each(|number| {
+            output(&words([self.name, "delete", "--force", &idle_name(number)])).map(|_| ())
+        })
+    }
+}
