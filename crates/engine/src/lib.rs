@@ -15,6 +15,7 @@ mod observe;
 mod ops;
 mod paths;
 mod recipe;
+mod rights;
 mod rollback;
 mod shim;
 mod start;

@@ -6,6 +6,7 @@ use crate::{
     network::endpoint_of,
     observe::{Observed, observe},
     recipe::{self, Ingredients},
+    rights,
     rollback::Rollback,
     shim,
     users::{self, Accounts, ResolvedUser},
@@ -186,6 +187,10 @@ impl Engine {
         if record.config.container_type == ContainerType::System {
             etc_files::install(&folder, &preparation.rootfs)?;
         }
+        let missing_capabilities = match id_base {
+            Some(_) => Vec::new(),
+            None => rights::missing_capabilities()?,
+        };
         let spec = recipe::specification(&Ingredients {
             record,
             image: &preparation.image,
@@ -195,6 +200,7 @@ impl Engine {
             etc: folder.clone(),
             hostname: preparation.hostname.clone(),
             root: bundle.join("rootfs"),
+            missing_capabilities: &missing_capabilities,
             console_size: manner.console_size,
         });
         let task = TaskConfig {

@@ -3,7 +3,7 @@
 use crate::{
     Engine, events,
     lock::{self, ContainerLock, Pending, Verb},
-    network,
+    network, rights,
 };
 use sampan_store::{NewContainer, random_id};
 use sampan_sys::failpoint;
@@ -22,6 +22,7 @@ impl Execute<CreateContainer> for Engine {
 impl Engine {
     /// Creates a container; its lock is given along, so that nobody comes between this and a start.
     pub(crate) fn create(&self, operation: CreateContainer) -> Result<(ContainerRecord, ContainerLock)> {
+        rights::require_root()?;
         let image = self.store.find_image(&operation.config.image).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 Error::new(ErrorKind::NotFound, format!("no such image: {}", operation.config.image)).because("no image of this engine has this name or id").hint(

@@ -40,6 +40,8 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) hostname: String,
     /// Where the image of a root filesystem is attached.
     pub(crate) root: PathBuf,
+    /// Capabilities that the engine itself lacks, and so cannot give with the host's ids.
+    pub(crate) missing_capabilities: &'a [&'static str],
     /// Rows and columns.
     pub(crate) console_size: Option<(u16, u16)>,
 }
@@ -47,7 +49,7 @@ pub(crate) struct Ingredients<'a> {
 /// Cooks the specification.
 pub(crate) fn specification(from: &Ingredients) -> Spec {
     let config = &from.record.config;
-    let capabilities = process::capabilities(config.container_type);
+    let capabilities = process::capabilities(from);
     Spec {
         oci_version: VERSION.to_owned(),
         root: Some(Root { path: from.root.clone(), readonly: false }),

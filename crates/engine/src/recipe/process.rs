@@ -63,12 +63,14 @@ const SYSTEM_CAPABILITIES: &[&str] = &[
     "CAP_SYS_TTY_CONFIG",
 ];
 
-pub(super) fn capabilities(container_type: ContainerType) -> Vec<String> {
-    let names = match container_type {
+/// In a user namespace of its own a container's capabilities are its own; with the host's ids they are the engine's to give.
+pub(super) fn capabilities(from: &Ingredients) -> Vec<String> {
+    let names = match from.record.config.container_type {
         ContainerType::App => APP_CAPABILITIES,
         ContainerType::System => SYSTEM_CAPABILITIES,
     };
-    names.iter().map(ToString::to_string).collect()
+    let given = |name: &&&str| from.id_base.is_some() || !from.missing_capabilities.contains(*name);
+    names.iter().filter(given).map(ToString::to_string).collect()
 }
 
 /// Program and arguments: what the user gave over what the image has, by Docker's rules. Empty where neither says.

@@ -60,8 +60,18 @@ fn cook(record: &ContainerRecord, id_base: Option<u32>) -> Spec {
         etc: "/var/lib/sampan/containers/x".into(),
         hostname: "box".into(),
         root: "/run/sampan/containers/x/rootfs".into(),
+        missing_capabilities: &["CAP_SYS_RESOURCE"],
         console_size: Some((24, 80)),
     })
+}
+
+#[test]
+fn what_the_engine_lacks_is_only_given_within_own_ids() {
+    let bounding = |id_base| {
+        cook(&record(ContainerType::System), id_base).process.unwrap().capabilities.unwrap().bounding
+    };
+    assert!(bounding(Some(1_000_000)).contains(&"CAP_SYS_RESOURCE".to_owned()));
+    assert!(!bounding(None).contains(&"CAP_SYS_RESOURCE".to_owned()));
 }
 
 /// The filter is long and has tests of its own.
