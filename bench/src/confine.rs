@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Folders that peers write to although nobody asked them to.
@@ -66,13 +67,7 @@ impl Private {
 
     /// Takes away what does not end with the namespaces.
     pub(crate) fn end(self) -> Result<()> {
-        for hierarchy in fs::read_dir(CGROUPS).with_context(|| format!("cannot read {CGROUPS}"))? {
-            for name in LEFT_GROUPS {
-                remove_empty_groups(
-                    &hierarchy.as_ref().map_or(PathBuf::from(CGROUPS), |h| h.path()).join(name),
-                );
-            }
-        }
+        remove_left_groups();
         if let Some(mounted) = &self.hugetlb {
             output(&words(["umount", &mounted.to_string_lossy()]))?;
             fs::remove_dir(mounted).with_context(|| format!("cannot remove {}", mounted.display()))?;
@@ -108,6 +103,20 @@ fn mount_hugetlb() -> Result<Option<PathBuf>> {
     fs::create_dir(&place).with_context(|| format!("cannot make {}", place.display()))?;
     output(&words(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", &place.to_string_lossy()]))?;
     Ok(Some(place))
+}
+
+/// Removes the control groups that peers leave, in every hierarchy. Their last processes may still be ending: tries for a while.
+fn remove_left_groups() {
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
+    let places: Vec<PathBuf> = hierarchies.chain([PathBuf::from(CGROUPS)]).collect();
+    let groups = || places.iter().flat_map(|place| LEFT_GROUPS.iter().map(|name| place.join(name)));
+    for _ in 0..20 {
+        groups().for_each(|group| remove_empty_groups(&group));
+        if !groups().any(|group| group.exists()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Removes a control group and those below that nobody is in; one that is in use stays, as the kernel refuses.
