@@ -81,11 +81,8 @@ fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, stdio: &Stdio) -> Result<Made> {
     let joins = !setup.namespaces.joined.is_empty();
     let new = if joins { rustix::thread::UnshareFlags::empty() } else { setup.namespaces.cloned() };
     let groups = Groups { cgroup, entry: &entry };
-    let first = clone::clone(new, entry.directory(), || {
-        // Its end of the other side would keep it from seeing the runtime's death.
-        init::main(setup, groups, stdio, &theirs)
-    })
-    .map_err(explain_clone)?;
+    let first = clone::clone(new, entry.directory(), || init::main(setup, groups, stdio, &theirs))
+        .map_err(explain_clone)?;
     drop(theirs);
     let child = if joins { second_child(&channel, first)? } else { first };
     match accompany(setup, &channel, &child) {

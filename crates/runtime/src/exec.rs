@@ -145,6 +145,7 @@ fn enter_pids(container: &Container) -> Result<OwnedFd> {
 fn inside(container: &Container, plan: &process::Plan<'_>, stdio: &Stdio, channel: &Channel) -> Result<()> {
     sampan_sys::signal::reset();
     close_on_exec_from(3).cannot(|| "close inherited descriptors".into())?;
+    process::follow_runtime()?;
     container.entry.enter()?;
     // Nobody in the container may look into this process, which still holds the runtime's memory.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)

@@ -20,10 +20,14 @@ use crate::{
 };
 use rustix::{
     io::Errno,
-    process::{Gid, Signal, Uid},
+    process::{Gid, Uid},
     thread,
 };
-use sampan_sys::{clone, exec::close_on_exec_from};
+use sampan_sys::{
+    clone,
+    exec::close_on_exec_from,
+    mount::{Change, Propagation},
+};
 use sampan_types::{
     Result,
     spec::{NamespaceKind, Status},
@@ -69,10 +73,7 @@ pub(crate) fn report(channel: &Channel, work: impl FnOnce() -> Result<()>) -> i3
 
 /// Comes back only with the reason why the program does not run.
 fn continue_inside(setup: &Setup<'_>, groups: Groups<'_>, stdio: &Stdio, channel: &Channel) -> Result<()> {
-    if setup.options.die_with_parent {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .cannot(|| "follow the parent's death".into())?;
-    }
+    process::follow_runtime()?;
     rustix::process::setsid().cannot(|| "begin a session".into())?;
     let mut trees = if setup.has_user_namespace() { receive_trees(channel)? } else { VecDeque::new() };
     if let Stdio::Fds(fds) = stdio {
@@ -221,11 +222,13 @@ pub(crate) fn make_trees(setup: &Setup<'_>, userns: &OwnedFd) -> Result<Vec<Owne
     for path in setup.root_directories() {
         let plain = matches!(setup.root, Root::Plain(_));
         let tree = trees::clone(path, if plain { Bind::All } else { Bind::One })?;
+        // A clone is a peer of a shared mount: what is mounted on it inside would appear on the host.
+        let propagation = Some(Propagation::Private);
         // A bundle's directory is the caller's affair: its ids are as the specification says.
-        if !plain {
-            trees::idmapped(&tree, Some(userns.as_fd()), false)
-                .map_err(|error| trees::explain(error, format!("cannot map ids of {}", path.display())))?;
-        }
+        let idmap = if plain { None } else { Some(userns.as_fd()) };
+        Change { idmap, propagation, recursive: plain, ..Change::default() }
+            .apply(&tree)
+            .map_err(|error| trees::explain(error, format!("cannot map ids of {}", path.display())))?;
         made.push(tree);
     }
     for (mount, options) in &setup.mounts {

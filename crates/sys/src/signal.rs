@@ -47,9 +47,16 @@ pub fn next(descriptor: impl AsFd) -> io::Result<Option<i32>> {
 /// Gives every signal its default disposition and unblocks all, as a program expects it at its start. Both survive
 /// `execve`, so what the caller ignores or blocks (Rust itself ignores `SIGPIPE`) would be ignored or blocked for ever.
 pub fn reset() {
+    // The kernel's `struct sigaction`, all zero: default disposition, no flags, empty mask. By the kernel's own call, since
+    // the C library keeps two numbers to itself and refuses to change them.
+    let default = [0u64; 4];
     for number in 1..=LAST {
-        // SAFETY: SIG_DFL runs no code of ours. The numbers that cannot be changed give an error that does not matter.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: the structure has the kernel's size for 64-bit machines and is only read; a default disposition runs no code
+        // of ours. The numbers that cannot be changed give an error that does not matter.
+        unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, size_of::<u64>())
+        };
     }
     let set = empty_set();
     // SAFETY: reads an initialised set; the old mask is not asked for.

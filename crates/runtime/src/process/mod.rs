@@ -89,7 +89,16 @@ pub(crate) fn become_user(plan: &Plan<'_>) -> Result<Program> {
         })?;
     }
     refuse_outside(cwd)?;
+    // Again: the kernel forgets it when the ids change.
+    follow_runtime()?;
     Ok(program)
+}
+
+/// Has the kernel kill the calling process as soon as the runtime ends: a child whose runtime is gone would wait for
+/// its next message for ever. [`confine`] ends this where the container is to outlive the runtime.
+pub(crate) fn follow_runtime() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .cannot(|| "follow the runtime's end".into())
 }
 
 /// The working directory must be inside the root: through a leaked descriptor of the host's it could be elsewhere
@@ -137,10 +146,8 @@ pub(crate) fn confine(plan: &Plan<'_>) -> Result<()> {
     let filter = plan.filter;
     let with_right_to_filter = filter.is_some() && !process.no_new_privileges;
     plan.sets.apply(with_right_to_filter)?;
-    if plan.die_with_parent {
-        // Only now: the kernel forgets it when the ids change.
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .cannot(|| "follow the parent's death".into())?;
+    if !plan.die_with_parent {
+        rustix::process::set_parent_process_death_signal(None).cannot(|| "outlive the runtime".into())?;
     }
     if let Some(filter) = filter {
         filter.load()?;

@@ -33,13 +33,9 @@ impl<'a> Filesystem<'a> {
     }
 
     pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.try_set(key.as_bytes(), value).map_err(|errno| {
+        rustix::mount::fsconfig_set_string(&self.context, key, value).map_err(|errno| {
             self.explain(errno, format!("set the option {key}={}", String::from_utf8_lossy(value)))
         })
-    }
-
-    pub(crate) fn try_set(&self, key: &[u8], value: &[u8]) -> Result<(), Errno> {
-        rustix::mount::fsconfig_set_string(&self.context, key, value)
     }
 
     pub(crate) fn set_flag(&self, flag: &str) -> Result<()> {

@@ -28,7 +28,13 @@ pub(crate) fn separate(linux: &Linux, new_user_namespace: bool) -> Result<()> {
     if new_user_namespace && wanted.is_none() {
         return Ok(());
     }
-    let flags = wanted.unwrap_or(MountPropagationFlags::DOWNSTREAM) | MountPropagationFlags::REC;
+    let flags = match wanted {
+        // The root is made from what is bound out of the old one.
+        Some(flags) if flags.contains(MountPropagationFlags::UNBINDABLE) => MountPropagationFlags::PRIVATE,
+        Some(flags) => flags,
+        None => MountPropagationFlags::DOWNSTREAM,
+    };
+    let flags = flags | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).cannot(|| "separate the mounts from the host's".into())?;
     if flags.contains(MountPropagationFlags::SHARED) {
         // pivot_root refuses a new root whose parent is shared.

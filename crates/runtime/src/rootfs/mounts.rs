@@ -109,6 +109,7 @@ impl<'a> Rootfs<'a> {
         options: &Options<'_>,
     ) -> Result<()> {
         let target = target::open_or_create(self.root.as_fd(), relative(destination), missing)?;
+        refuse_other_kind(&tree, &target, destination)?;
         attach(&tree, &target).cannot(|| format!("attach a mount on {}", destination.display()))?;
         for &(propagation, recursive) in &options.propagation {
             Change { propagation: Some(propagation), recursive, ..Change::default() }
@@ -210,6 +211,22 @@ fn host_sys(options: &Options<'_>) -> Result<OwnedFd> {
     let set = Change { set: options.set | options.set_all, recursive: true, ..Change::default() };
     set.apply(&tree).cannot(|| "set options of the host's /sys".into())?;
     Ok(tree)
+}
+
+/// The kernel says only "invalid argument" where a file is to cover a directory, or the other way round.
+fn refuse_other_kind(tree: &OwnedFd, target: &OwnedFd, destination: &Path) -> Result<()> {
+    let is_directory = |fd: &OwnedFd| {
+        rustix::fs::fstat(fd)
+            .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+            .cannot(|| format!("look at {}", destination.display()))
+    };
+    let why = match (is_directory(tree)?, is_directory(target)?) {
+        (true, false) => "the source is a directory, and the target a file",
+        (false, true) => "the source is a file, and the target a directory",
+        _ => return Ok(()),
+    };
+    let what = format!("cannot cover {}", destination.display());
+    Err(Error::new(ErrorKind::InvalidInput, what).because(why).hint("name a target of the same kind"))
 }
 
 #[cfg(test)]

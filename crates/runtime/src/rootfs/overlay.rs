@@ -9,8 +9,7 @@ use super::filesystem::Filesystem;
 use crate::error::Cannot;
 use rustix::{
     fs::{AtFlags, Mode, OFlags, StatxFlags},
-    io::Errno,
-    mount::{MountFlags, MoveMountFlags, UnmountFlags},
+    mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags},
 };
 use sampan_sys::mount::Attr;
 use sampan_types::Result;
@@ -121,19 +120,23 @@ fn bytes(path: &Path) -> Vec<u8> {
 /// and a container can change from one to the other.
 fn make(lower: &[Vec<u8>], upper: Option<(Vec<u8>, Vec<u8>)>) -> Result<OwnedFd> {
     let filesystem = Filesystem::open("overlay")?;
+    filesystem.set("source", b"overlay")?;
     filesystem.set_flag("userxattr")?;
-    for (index, layer) in lower.iter().enumerate() {
-        match filesystem.try_set(b"lowerdir+", layer) {
+    for layer in lower {
+        match filesystem.set("lowerdir+", layer) {
             // One parameter a layer came with Linux 6.5.
-            Err(Errno::INVAL) if index == 0 => return make_at_once(lower, upper),
-            result => result.cannot(|| format!("add the layer {}", String::from_utf8_lossy(layer)))?,
+            Err(error) if error.causes().concat().contains("Unknown parameter") => {
+                return make_at_once(lower, upper);
+            }
+            result => result?,
         }
     }
     if let Some((upper, work)) = &upper {
         filesystem.set("upperdir", upper)?;
         filesystem.set("workdir", work)?;
     }
-    filesystem.mount(Attr::default()).map_err(|error| {
+    // Before Linux 6.5 no parameter is looked at until here, where `lowerdir+` turns out to be unknown.
+    filesystem.mount(Attr::default()).or_else(|_| make_at_once(lower, upper)).map_err(|error| {
         error.hint("overlay in a user namespace needs Linux 5.11, and a filesystem with extended attributes and d_type")
     })
 }
@@ -153,7 +156,17 @@ fn make_at_once(lower: &[Vec<u8>], upper: Option<(Vec<u8>, Vec<u8>)>) -> Result<
         .cannot(|| "mount overlay on the root filesystem".into())?;
     // The way up from the root leads to what is mounted over it.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open("/..", flags, Mode::empty()).cannot(|| "open the root filesystem".into())
+    let attached =
+        rustix::fs::open("/..", flags, Mode::empty()).cannot(|| "open the root filesystem".into())?;
+    // What is given out is attached nowhere, as what fsmount(2) gives.
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree =
+        rustix::mount::open_tree(&attached, "", flags).cannot(|| "take the root filesystem off".into())?;
+    rustix::process::fchdir(&attached)
+        .and_then(|()| rustix::mount::unmount(".", UnmountFlags::DETACH))
+        .cannot(|| "take the root filesystem off".into())?;
+    Ok(tree)
 }
 
 fn escaped(path: &[u8]) -> Vec<u8> {

@@ -67,18 +67,9 @@ fn map_ids(
         (true, None) => return Ok(()),
     };
     let idmap = own.as_ref().map(AsFd::as_fd).or(userns);
-    idmapped(tree, idmap, recursive).map_err(|error| {
+    Change { idmap, recursive, ..Change::default() }.apply(tree).map_err(|error| {
         explain(error, format!("cannot map ids of the mount on {}", mount.destination.display()))
     })
-}
-
-/// Maps the ids of a tree as `userns` maps them.
-pub(crate) fn idmapped(
-    tree: &OwnedFd,
-    userns: Option<BorrowedFd<'_>>,
-    recursive: bool,
-) -> std::io::Result<()> {
-    Change { idmap: userns, recursive, ..Change::default() }.apply(tree)
 }
 
 /// Why ids could not be mapped, with what to do.

@@ -1,0 +1,38 @@
+//! Real containers, made with root's rights from a busybox root filesystem, one after the other: the process that makes
+//! them must have one thread, so this is its own harness.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod cgroups;
+mod confinement;
+mod execs;
+mod lifecycle;
+mod mounts;
+mod programs;
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Test = (&'static str, fn());
+
+fn main() {
+    let mut wanted = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let filter = wanted.next().unwrap_or_default();
+    if !rustix::process::geteuid().is_root() {
+        println!("containers: skipped, needs root");
+        return;
+    }
+    let tests: Vec<Test> =
+        [programs::TESTS, confinement::TESTS, cgroups::TESTS, execs::TESTS, lifecycle::TESTS, mounts::TESTS]
+            .concat();
+    let mut failed = Vec::new();
+    for (name, test) in tests.iter().filter(|(name, _)| name.contains(&filter)) {
+        let outcome = catch_unwind(AssertUnwindSafe(test));
+        println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
+        if outcome.is_err() {
+            failed.push(*name);
+        }
+    }
+    support::remove_cgroups();
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
