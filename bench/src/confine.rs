@@ -72,13 +72,21 @@ impl Private {
             output(&words(["umount", &mounted.to_string_lossy()]))?;
             fs::remove_dir(mounted).with_context(|| format!("cannot remove {}", mounted.display()))?;
         }
-        for folder in WRITTEN {
-            // A daemon's last breath may still hold a file there; lazily, the folder is free for removal all the same.
-            output(&words(["umount", "--lazy", folder]))?;
-        }
+        unmount_below(self.disk.path())?;
         let path = self.disk.path().to_owned();
         self.disk.close().with_context(|| format!("cannot remove {}", path.display()))
     }
+}
+
+/// Unmounts the copies over [`WRITTEN`] and what peers left mounted below `disk`, such as podman's mount of its own store. Lazily: a
+/// daemon's last breath may still hold a file there.
+fn unmount_below(disk: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+    let places = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
+    for place in places.filter(|place| Path::new(place).starts_with(disk) || WRITTEN.contains(place)) {
+        output(&words(["umount", "--lazy", place]))?;
+    }
+    Ok(())
 }
 
 /// Lays a writable copy over `folder`, its changes on `disk`.

@@ -7,7 +7,7 @@ use std::fs;
 /// One process.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
-    /// Its name as the kernel has it, at most 15 bytes; words may have been written over.
+    /// The file name in its first word; where that was written over with a sentence, the name that the kernel has (15 bytes).
     pub(crate) name: String,
     /// Its parent.
     pub(crate) parent: u32,
@@ -26,8 +26,12 @@ fn one(pid: u32) -> Option<Process> {
     let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
-    Some(Process { name, parent, words: words.split_terminator('\0').map(str::to_owned).collect() })
+    let words: Vec<String> = words.split_terminator('\0').map(str::to_owned).collect();
+    let name = match words.first() {
+        Some(word) if !word.contains(' ') => word.rsplit('/').next().unwrap_or(word).to_owned(),
+        _ => fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned(),
+    };
+    Some(Process { name, parent, words })
 }
 
 /// The parent of `pid`, its parent and so on, up to process 1, which is left out.
