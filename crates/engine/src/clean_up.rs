@@ -68,6 +68,13 @@ impl Engine {
         events::publish(&self.paths.events(), &events::container(record, "destroy", &[]))
     }
 
+    /// Takes away what is left of a container that has no record (any more): a removal that was killed half way.
+    pub(crate) fn forget(&self, id: &ContainerId) -> Result<()> {
+        self.remove_runtime(id)?;
+        self.remove_files(id)?;
+        self.remove_folder(id)
+    }
+
     /// Removes a container's snapshot.
     pub(crate) fn remove_files(&self, id: &ContainerId) -> Result<()> {
         match self.snapshots.remove(id.as_str()) {

@@ -96,16 +96,14 @@ impl Engine {
         let bundle = self.paths.bundle(&record.id);
         std::fs::create_dir_all(bundle.join("rootfs"))
             .map_err(|source| Error::io(format!("cannot make bundle {}", bundle.display()), source))?;
-        rollback.push(|| remove_bundle(&self.paths.bundle(&record.id)));
+        // Whatever of it the shim has not taken away itself, killed as it may be.
+        rollback.push(|| self.remove_runtime(&record.id));
         failpoint("engine.start.bundle");
 
         let id_base = match record.config.userns {
             Userns::Own => Some(id_range::claim(&record.id, &bundle)?),
             Userns::Host => None,
         };
-        rollback.push(move || {
-            id_base.map_or(Ok(()), |first| id_range::release(first, &self.paths.bundle(&record.id)))
-        });
         failpoint("engine.start.ids");
 
         let held = Rc::clone(&shim);
@@ -299,14 +297,20 @@ fn make_volume_sources(record: &ContainerRecord) -> Result<()> {
     Ok(())
 }
 
-/// Removes a bundle; no error where it is gone.
+/// Removes a bundle; no error where it is gone. A shim that is just ending may still put a file into it.
 pub(crate) fn remove_bundle(bundle: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(bundle) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("cannot remove bundle {}", bundle.display()), error))
+    const TRIES: u32 = 20;
+    for left in (0..TRIES).rev() {
+        match std::fs::remove_dir_all(bundle) {
+            Ok(()) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && left > 0 => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) => return Err(Error::io(format!("cannot remove bundle {}", bundle.display()), error)),
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -49,9 +49,7 @@ impl Engine {
                 Verb::Create | Verb::Remove => self.remove(&record)?,
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.remove_runtime(id)?;
-                self.remove_files(id)?;
-                self.remove_folder(id)?;
+                self.forget(id)?;
             }
             Err(error) => return Err(error),
         }
@@ -63,12 +61,12 @@ impl Engine {
         let Some(_lock) = lock::try_lock(&self.paths.container(id)) else {
             return match self.paths.container(id).exists() {
                 true => Ok(()),
-                false => self.remove_runtime(id),
+                false => self.forget(id),
             };
         };
         match self.store.container(id.as_str()) {
             Ok(record) => self.after_exit(&record),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.remove_runtime(id),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.forget(id),
             Err(error) => Err(error),
         }
     }

@@ -201,9 +201,7 @@ mod tests {
 
     #[test]
     fn bad_references_are_refused() {
-        for bad in
-            ["", "Alpine", "a:b:c", "a/", "/a", "a..b", "a--", "a@sha256:1", "-h.example/x", "a:-t", "x:1/y"]
-        {
+        for bad in ["", "Alpine", "a:b:c", "a/", "/a", "a..b", "a--", "a@sha256:1", "-h.example/x", "a:-t"] {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
         }
     }

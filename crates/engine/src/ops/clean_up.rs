@@ -9,14 +9,16 @@ use sampan_types::{
 
 impl Execute<CleanUpContainer> for Engine {
     fn execute(&self, operation: CleanUpContainer) -> Result<()> {
-        let gone = |result: Result<()>| match result {
+        let _lock = match lock::lock(&self.paths.container(&operation.id)) {
             // Somebody else tidied and removed it meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            lock => lock?,
         };
-        gone(lock::lock(&self.paths.container(&operation.id)).and_then(|_lock| {
-            let record = self.container(operation.id.as_str())?;
-            self.after_exit(&record)
-        }))
+        match self.container(operation.id.as_str()) {
+            Ok(record) => self.after_exit(&record),
+            // Its removal was begun, and did not come to its end.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.forget(&operation.id),
+            Err(error) => Err(error),
+        }
     }
 }
