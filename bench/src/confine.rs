@@ -23,7 +23,11 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// Replaces this process by itself in namespaces of its own.
 pub(crate) fn again() -> Result<()> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
+    // Runtimes and daemons live in sbin, which a plain user's path, kept by su, may lack.
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
     let error = Command::new("unshare")
+        .env("PATH", path)
         .args(["--mount", "--net", "--"])
         .arg(own)
         .args(std::env::args_os().skip(1))

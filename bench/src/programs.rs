@@ -7,10 +7,8 @@ use std::process::{Command, Stdio};
 
 /// Where `name` is in the search path, if it is.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    // The daemons live in sbin, which a plain user's path, kept by sudo or su, may lack.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|program| is_executable(program))
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| is_executable(program))
 }
 
 fn is_executable(path: &Path) -> bool {
