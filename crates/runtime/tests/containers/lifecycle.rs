@@ -146,8 +146,11 @@ fn failing_hook() {
     }
 }
 
+/// Its name, what is spoiled, and a part of what is said.
+type Case = (&'static str, fn(&mut Fixture), &'static str);
+
 fn failures() {
-    let cases: [(&str, fn(&mut Fixture), &str); 7] = [
+    let cases: [Case; 7] = [
         (
             "mount on /data",
             |f| f.spec.mounts.push(bind(Path::new("/none"), "/data", "ro")),
