@@ -21,6 +21,8 @@ use sampan_types::{Error, ErrorKind, Result};
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
+    // Started from a descriptor, it would be listed under that one's number. Fails only for a name that is too long.
+    let _ = rustix::thread::set_name(c"sampan-shim");
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     dispatch(&arguments).unwrap_or_else(|error| {
         complain(&error);
