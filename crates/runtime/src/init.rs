@@ -194,7 +194,7 @@ fn build_root(
     let read_only = spec.root.as_ref().is_some_and(|root| root.readonly)
         || matches!(setup.root, Root::Directory { read_only: true, .. });
     rootfs.seal(read_only)?;
-    rootfs::pivot(&rootfs.root)?;
+    rootfs::pivot(&rootfs.root, setup.linux)?;
     rootfs::propagate(setup.linux)?;
     Ok(console)
 }

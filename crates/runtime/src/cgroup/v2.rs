@@ -113,11 +113,13 @@ impl CgroupManager for Unified {
 
     fn kill_all(&self) -> Result<()> {
         match files::write(&self.directory, "cgroup.kill", "1") {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // Before Linux 5.14, or the group is gone.
-            Err(error) if error.kind() == ErrorKind::NotFound => files::kill(&self.directory),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => files::kill(&self.directory)?,
+            Err(error) => return Err(error),
         }
+        // What is dead is not paused.
+        if self.frozen()? { files::write(&self.directory, "cgroup.freeze", "0") } else { Ok(()) }
     }
 
     fn freeze(&self, frozen: bool) -> Result<()> {

@@ -17,7 +17,11 @@ mod filesystem;
 mod target;
 
 use crate::error::Cannot;
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags},
+};
+use sampan_sys::mount::{Change, Propagation};
 use sampan_types::{Result, spec::Linux};
 use std::os::fd::OwnedFd;
 
@@ -51,10 +55,20 @@ pub(crate) fn attach_root(tree: &OwnedFd) -> Result<()> {
 }
 
 /// Makes `root` the root and gives up the old one.
-pub(crate) fn pivot(root: &OwnedFd) -> Result<()> {
+pub(crate) fn pivot(root: &OwnedFd, linux: &Linux) -> Result<()> {
+    let shared = propagation(linux)?.is_some_and(|flags| flags.contains(MountPropagationFlags::SHARED));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let old = shared.then(|| rustix::fs::open("/", flags, Mode::empty()));
+    let old = old.transpose().cannot(|| "open the host's root".into())?;
     rustix::process::fchdir(root).cannot(|| "enter the root filesystem".into())?;
     // Both names being one place, the old root ends up stacked on the new one (pivot_root(2), "pivot_root(".", ".")").
     rustix::process::pivot_root(".", ".").cannot(|| "pivot to the root filesystem".into())?;
+    if let Some(old) = &old {
+        // Or giving up the host's mounts would unmount them on the host too.
+        Change { propagation: Some(Propagation::Slave), recursive: true, ..Change::default() }
+            .apply(old)
+            .cannot(|| "separate the host's root".into())?;
+    }
     rustix::mount::unmount(".", UnmountFlags::DETACH).cannot(|| "detach the host's root".into())?;
     rustix::process::chdir("/").cannot(|| "enter the new root".into())
 }
@@ -78,10 +92,10 @@ fn propagation(linux: &Linux) -> Result<Option<MountPropagationFlags>> {
         ));
     };
     let flags = match propagation {
-        sampan_sys::mount::Propagation::Shared => MountPropagationFlags::SHARED,
-        sampan_sys::mount::Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
-        sampan_sys::mount::Propagation::Private => MountPropagationFlags::PRIVATE,
-        sampan_sys::mount::Propagation::Unbindable => MountPropagationFlags::UNBINDABLE,
+        Propagation::Shared => MountPropagationFlags::SHARED,
+        Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
+        Propagation::Private => MountPropagationFlags::PRIVATE,
+        Propagation::Unbindable => MountPropagationFlags::UNBINDABLE,
     };
     Ok(Some(if recursive { flags | MountPropagationFlags::REC } else { flags }))
 }

@@ -120,7 +120,20 @@ fn roots() {
     assert!(fixture.path("bundle/rootfs/x").exists());
 }
 
+/// On a host where everything is shared, as systemd has it: in a copy of this process in a mount namespace of its own.
 fn propagation() {
+    let child = sampan_sys::clone::clone(rustix::thread::UnshareFlags::NEWNS, None, || {
+        use rustix::mount::{MountPropagationFlags, mount_change};
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
+        propagates_nothing();
+        0
+    })
+    .unwrap();
+    assert_eq!(crate::support::wait(std::os::fd::AsFd::as_fd(&child.pidfd)), 0);
+}
+
+fn propagates_nothing() {
     let count = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
     let before = count();
     let fixture = Fixture::privileged("sleep 100");
