@@ -46,8 +46,10 @@ impl Engine {
             None => {}
         }
         failpoint("engine.tidy.ids");
-        if let Some(state) = &state {
-            self.remove_shim_entry(state)?;
+        match &state {
+            Some(state) => self.remove_shim_entry(state)?,
+            // Killed before it wrote down who it is.
+            None => self.remove_shim_entries(id)?,
         }
         remove_bundle(&bundle)
     }
@@ -55,6 +57,15 @@ impl Engine {
     fn remove_shim_entry(&self, state: &TaskState) -> Result<()> {
         let name = format!("{}-{}-{}", state.shim.pid, state.shim.start, state.id);
         remove_entry(&self.paths.shims().join(name))
+    }
+
+    /// Removes every entry of a container, whichever shim it was.
+    fn remove_shim_entries(&self, id: &ContainerId) -> Result<()> {
+        let Ok(entries) = std::fs::read_dir(self.paths.shims()) else { return Ok(()) };
+        entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().ends_with(id.as_str()))
+            .try_for_each(|entry| remove_entry(&entry.path()))
     }
 
     /// Removes a container that does not run, with all that is its own. The caller holds its lock.

@@ -61,5 +61,5 @@ pub(crate) fn read_state(bundle: &Path) -> Result<Option<TaskState>> {
 
 /// Whether exactly this process lives, not a later one with its number, and not a zombie's remains.
 pub(crate) fn is_alive(process: &ProcessId) -> bool {
-    sampan_sys::process::start_time(process.pid).is_ok_and(|start| start == process.start)
+    sampan_sys::process::is_running(process.pid, process.start)
 }

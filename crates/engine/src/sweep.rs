@@ -8,6 +8,10 @@ use crate::{
     Engine, clean_up,
     lock::{self, Pending, Verb},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 use sampan_types::{ContainerId, ErrorKind, Result};
 use std::{collections::HashSet, path::Path};
 
@@ -87,8 +91,13 @@ fn parse_entry(name: &str) -> Option<(i32, ContainerId)> {
     Some((pid, parts.next()?.parse().ok()?))
 }
 
-/// Whether there is a process with this number: cheap enough for a thousand of them. That it is the right one is
-/// looked at where a container itself is looked at.
+/// Whether a process with this number runs: cheap enough for a thousand of them. That it is the right one is looked at
+/// where a container itself is looked at.
 fn lives(pid: i32) -> bool {
-    rustix::process::Pid::from_raw(pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    // It is readable once the process has ended, though nobody may have waited for it yet.
+    pidfd.is_some_and(|pidfd| {
+        let mut entries = [PollFd::new(&pidfd, PollFlags::IN)];
+        matches!(poll(&mut entries, Some(&Timespec::default())), Ok(0))
+    })
 }

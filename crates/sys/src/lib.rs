@@ -2,6 +2,7 @@
 //!
 //! Only what `rustix` has no safe wrapper for. Nothing here knows of containers.
 
+pub mod bpf;
 pub mod channel;
 pub mod clone;
 pub mod exec;

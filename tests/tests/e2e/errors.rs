@@ -121,7 +121,9 @@ fn without_privilege_the_command_says_so() {
 /// The program where everybody may run it: the checkout may lie in a folder that is closed to others.
 fn reachable_program(sandbox: &Sandbox) -> std::path::PathBuf {
     let copy = sandbox.files().join("sampan");
-    std::fs::copy(places::program(), &copy).unwrap();
+    // By another process: this one may be forking in another thread, and what a child holds open for writing cannot be run.
+    let copied = Command::new("cp").arg(places::program()).arg(&copy).status().unwrap();
+    assert!(copied.success());
     copy
 }
 
