@@ -104,7 +104,7 @@ impl CgroupManager for Hybrid {
             files::write(directory, &limit.file, &limit.value)?;
         }
         match self.with("devices") {
-            Some(directory) => devices::rules(&resources.devices)
+            Some(directory) => devices::lines(&resources.devices)?
                 .iter()
                 .try_for_each(|(file, rule)| files::write(directory, file, rule)),
             None => Ok(()),

@@ -1,8 +1,11 @@
 //! Version 2 alone: one hierarchy for all controllers.
 
-use super::{CgroupManager, Entry, Hierarchy, Stats, files, limits_v2, refuse_busy};
+use super::{CgroupManager, Entry, Hierarchy, Stats, devices, files, limits_v2, refuse_busy};
+use crate::error::Cannot;
+use rustix::fs::{Mode, OFlags};
 use sampan_types::{Error, ErrorKind, Result, spec::Resources};
 use std::{
+    os::fd::AsFd,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -47,6 +50,17 @@ impl Unified {
     fn require(&self, controllers: &[&str]) -> Result<()> {
         let Some(parent) = self.directory.parent() else { return Ok(()) };
         self.hand_down(parent, controllers)
+    }
+
+    fn restrict_devices(&self, resources: &Resources) -> Result<()> {
+        let Some(program) = devices::program(&resources.devices)? else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&self.directory, flags, Mode::empty())
+            .cannot(|| format!("open {}", self.directory.display()))?;
+        sampan_sys::bpf::replace_device_program(directory.as_fd(), &program).map_err(|error| {
+            Error::io("cannot restrict devices by a BPF program", error)
+                .hint("this needs a kernel with CONFIG_CGROUP_BPF, and CAP_BPF")
+        })
     }
 
     fn exists(&self) -> bool {
@@ -96,7 +110,7 @@ impl CgroupManager for Unified {
                 result => result?,
             }
         }
-        Ok(())
+        self.restrict_devices(resources)
     }
 
     fn delegate(&self, uid: u32, gid: u32) -> Result<()> {
@@ -119,7 +133,7 @@ impl CgroupManager for Unified {
             Err(error) => return Err(error),
         }
         // What is dead is not paused.
-        if self.frozen()? { files::write(&self.directory, "cgroup.freeze", "0") } else { Ok(()) }
+        if self.frozen()? { self.freeze(false) } else { Ok(()) }
     }
 
     fn freeze(&self, frozen: bool) -> Result<()> {

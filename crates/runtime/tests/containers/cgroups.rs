@@ -123,14 +123,24 @@ fn busy() {
 }
 
 fn device_rules() {
-    if unified() {
-        return;
-    }
-    let mut fixture =
-        Fixture::privileged("mknod /k c 1 11; head -c 1 /k; head -c 1 /dev/zero | ls; echo > /dev/null");
+    let script = "mknod /k c 10 229; (: < /k); head -c 1 /dev/zero | ls; echo > /dev/null";
+    let mut fixture = Fixture::privileged(script);
     fixture.linux().resources =
         Some(Resources { devices: vec![DeviceRule::default()], ..Resources::default() });
-    let ended = fixture.run().unwrap();
-    assert!(ended.text.contains("head: /k: Operation not permitted"), "{}", ended.text);
+    let (mut container, reader) = fixture.create_piped().unwrap();
+    // Again, in place of the first.
+    container.cgroup().apply(fixture.linux().resources.as_ref().unwrap()).unwrap();
+    container.start().unwrap();
+    let ended = end(container.pidfd(), reader);
+    container.delete().unwrap();
+    assert!(ended.text.contains("can't open /k: Operation not permitted"), "{}", ended.text);
     assert_eq!(ended.code, 0, "{}", ended.text);
+    // The last word allows: it is no rule of the program that was there before.
+    let (mut container, reader) = fixture.create_piped().unwrap();
+    let all = DeviceRule { allow: true, ..DeviceRule::default() };
+    container.cgroup().apply(&Resources { devices: vec![all], ..Resources::default() }).unwrap();
+    container.start().unwrap();
+    let ended = end(container.pidfd(), reader);
+    container.delete().unwrap();
+    assert!(!ended.text.contains("Operation not permitted"), "{}", ended.text);
 }
