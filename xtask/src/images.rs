@@ -19,6 +19,7 @@ const WRITERS: &[&str] = &["types", "store", "snapshot", "image"];
 /// Makes the images that are missing, or older than the code that writes them. Gives their folder and how many were made.
 pub(crate) fn ensure(sampan: &Path) -> Result<(PathBuf, usize)> {
     let folder = repo::cache("test-images")?;
+    let _others_wait = repo::lock("test-images")?;
     let key = key()?;
     let mut made = 0;
     for (name, words) in IMAGES {

@@ -1,6 +1,7 @@
 //! Where things lie: the checkout, the build's target directory, the cache.
 
 use anyhow::{Context as _, Result};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The checkout that this tool was built from.
@@ -14,4 +15,13 @@ pub(crate) fn cache(name: &str) -> Result<PathBuf> {
     let path = root().join(".cache").join(name);
     std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path)
+}
+
+/// Keeps others that run at the same time away from a folder of `.cache/` while it is being made: until what is returned
+/// is dropped.
+pub(crate) fn lock(name: &str) -> Result<File> {
+    let path = cache(name)?.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }

@@ -1,7 +1,7 @@
 //! The VM's disk, kernel and initramfs, made once from Debian's packages.
 
 use super::{cache, initramfs};
-use crate::run;
+use crate::{repo, run};
 use crate::steps::clock;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
@@ -97,6 +97,7 @@ pub(super) fn ensure(release: &str) -> Result<Machine> {
         bail!("`{release}` is not the name of a Debian release");
     }
     let folder = cache(release)?;
+    let _others_wait = repo::lock("vm")?;
     let machine = Machine {
         kernel: folder.join("vmlinuz"),
         initramfs: folder.join("initramfs"),
