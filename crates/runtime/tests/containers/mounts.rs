@@ -127,6 +127,8 @@ fn propagation() {
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
         mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
         propagates_nothing();
+        // Named by this process.
+        crate::support::remove_cgroups();
         0
     })
     .unwrap();
