@@ -11,6 +11,7 @@ use crate::{
     sync::{Channel, Message, unexpected},
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
     io::Errno,
     thread::{
@@ -26,7 +27,7 @@ use sampan_types::{
     Error, ErrorKind, Result,
     spec::{NamespaceKind, Process},
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A process beside init.
 #[derive(Debug)]
@@ -45,6 +46,10 @@ pub struct Exec {
 pub(crate) fn run(container: &Container, process: &Process, stdio: Stdio) -> Result<Exec> {
     process::refuse_unsupported(process, &container.linux)?;
     rlimits::check(&process.rlimits)?;
+    // Before its control group is looked at: one whose processes were killed while paused may still say that it is.
+    if has_ended(container.pidfd.as_fd())? {
+        return Err(not_running(container));
+    }
     if container.cgroup.frozen()? {
         return Err(Error::new(ErrorKind::Conflict, "cannot exec in a paused container")
             .because(format!("container {} is paused", container.state.id))
@@ -123,17 +128,26 @@ fn clone_into(container: &Container, work: impl Fn() -> i32) -> Result<Child> {
     child.cannot(|| format!("clone a process into container {}", container.state.id))
 }
 
+fn not_running(container: &Container) -> Error {
+    Error::new(ErrorKind::Conflict, format!("cannot exec in container {}", container.state.id))
+        .because("it is not running")
+}
+
+/// A process's descriptor is readable once it has ended (pidfd_open(2)).
+fn has_ended(pidfd: BorrowedFd<'_>) -> Result<bool> {
+    let mut entries = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let ready =
+        poll(&mut entries, Some(&Timespec::default())).cannot(|| "look at the container's init".into())?;
+    Ok(ready > 0)
+}
+
 fn enter_pids(container: &Container) -> Result<OwnedFd> {
     let back = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .cannot(|| "open the runtime's process namespace".into())?;
     move_into_thread_name_spaces(container.pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID).map_err(
         |errno| {
             if errno == Errno::SRCH {
-                return Error::new(
-                    ErrorKind::Conflict,
-                    format!("cannot exec in container {}", container.state.id),
-                )
-                .because("it is not running");
+                return not_running(container);
             }
             Error::io("cannot join the container's process namespace", errno.into())
         },
