@@ -1,8 +1,8 @@
 //! The VM's disk, kernel and initramfs, made once from Debian's packages.
 
 use super::{cache, initramfs};
-use crate::{repo, run};
 use crate::steps::clock;
+use crate::{repo, run};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
