@@ -4,6 +4,7 @@ use rustix::fs::{FlockOperation, flock};
 use sampan_types::{ContainerId, Error, ErrorKind, Result};
 use std::{
     fs::File,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -70,8 +71,11 @@ pub(crate) enum Verb {
 
 /// The marker `<run>/pending/<id>` of a verb that is under way. A process that is killed leaves it behind, and the next
 /// command finds it without looking at every container.
+///
+/// Whoever is at the verb holds a lock on the marker, so that nobody takes him for dead.
 pub(crate) struct Pending {
     path: PathBuf,
+    _held: File,
 }
 
 impl Pending {
@@ -84,14 +88,22 @@ impl Pending {
             Verb::Start => "start",
             Verb::Remove => "remove",
         };
-        let write = || std::fs::write(&path, word);
-        write()
-            .or_else(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => std::fs::create_dir_all(&dir).and_then(|()| write()),
-                _ => Err(error),
-            })
-            .map_err(|source| Error::io(format!("cannot write {}", path.display()), source))?;
-        Ok(Self { path })
+        let failed = |source| Error::io(format!("cannot write {}", path.display()), source);
+        let open = || File::options().create(true).truncate(true).write(true).open(&path);
+        loop {
+            let mut held = open()
+                .or_else(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => std::fs::create_dir_all(&dir).and_then(|()| open()),
+                    _ => Err(error),
+                })
+                .map_err(failed)?;
+            flock(&held, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+            // A sweep may have taken it away before it was locked.
+            if is_still(&held, &path) {
+                held.write_all(word.as_bytes()).map_err(failed)?;
+                return Ok(Self { path, _held: held });
+            }
+        }
     }
 
     /// Takes the marker away: the verb is complete, or undone.
@@ -99,19 +111,22 @@ impl Pending {
         remove(&self.path)
     }
 
-    /// Verbs that have a marker, each with its container.
+    /// Verbs that have a marker and whose process is gone, each with its container.
     pub(crate) fn all(run: &Path) -> Vec<(ContainerId, Verb, Self)> {
         let Ok(entries) = std::fs::read_dir(run.join("pending")) else {
             return Vec::new();
         };
         let parse = |entry: std::fs::DirEntry| {
             let id = entry.file_name().to_str()?.parse().ok()?;
+            let held = File::open(entry.path()).ok()?;
+            flock(&held, FlockOperation::NonBlockingLockExclusive).ok()?;
             let verb = match std::fs::read_to_string(entry.path()).ok()?.as_str() {
-                "start" => Verb::Start,
+                "create" => Verb::Create,
                 "remove" => Verb::Remove,
-                _ => Verb::Create,
+                // Also where nothing was written yet: then nothing was done yet.
+                _ => Verb::Start,
             };
-            Some((id, verb, Self { path: entry.path() }))
+            Some((id, verb, Self { path: entry.path(), _held: held }))
         };
         entries.filter_map(|entry| parse(entry.ok()?)).collect()
     }
@@ -149,9 +164,11 @@ mod tests {
     fn markers_are_found_again() {
         let run = tempfile::tempdir().unwrap();
         let id = ContainerId::from_bytes([1; 32]);
-        let pending = Pending::begin(run.path(), &id, Verb::Start).unwrap();
-        let found = Pending::all(run.path());
-        assert_eq!((&found[0].0, found[0].1), (&id, Verb::Start));
+        let pending = Pending::begin(run.path(), &id, Verb::Create).unwrap();
+        assert!(Pending::all(run.path()).is_empty(), "somebody is at it");
+        drop(pending);
+        let (found, verb, pending) = Pending::all(run.path()).remove(0);
+        assert_eq!((found, verb), (id, Verb::Create));
         pending.end().unwrap();
         assert!(Pending::all(run.path()).is_empty());
     }

@@ -68,7 +68,9 @@ impl Engine {
         // Where the firewall had lost the network (`nft flush ruleset`), it has lost published ports too.
         if self.host.borrow_mut().ensure_bridge(network)? {
             let live = self.live_endpoints(network)?;
-            self.host.borrow_mut().reconcile(network, &live)?;
+            if !live.is_empty() {
+                self.host.borrow_mut().reconcile(network, &live)?;
+            }
         }
         let entry = NetworkEntry {
             bridge: network.bridge.clone(),
@@ -80,18 +82,22 @@ impl Engine {
         sampan_names::publish_network(&self.paths.names(), &network.name, &entry)
     }
 
-    /// The endpoints of containers that run on a network.
+    /// The endpoints of containers that run on a network, or are just being started; none where none runs.
     fn live_endpoints(&self, network: &Network) -> Result<Vec<Endpoint>> {
-        let mut live = Vec::new();
+        let (mut live, mut one_runs) = (Vec::new(), false);
         for record in self.store.containers()? {
             if let Some(endpoint) =
                 record.endpoint.as_ref().filter(|endpoint| endpoint.network == network.name)
-                && let Observed::Running(_) = observe(&self.paths, &record.id)?
             {
+                match observe(&self.paths, &record.id)? {
+                    Observed::Absent => continue,
+                    Observed::Running(_) => one_runs = true,
+                    Observed::Dead(_) => {}
+                }
                 live.push(endpoint_of(&record, endpoint));
             }
         }
-        Ok(live)
+        Ok(if one_runs { live } else { Vec::new() })
     }
 
     /// A descriptor that is slow to close: the kernel lets whoever closes a firewall socket wait until what was removed

@@ -37,11 +37,11 @@ impl Engine {
             false => None,
         };
         let id = random_id()?;
+        let pending = Pending::begin(&self.paths.run, &id, Verb::Create)?;
         let folder = self.paths.container(&id);
         std::fs::create_dir_all(&folder)
             .map_err(|source| Error::io(format!("cannot make folder {}", folder.display()), source))?;
         let lock = lock::lock(&folder)?;
-        let pending = Pending::begin(&self.paths.run, &id, Verb::Create)?;
         failpoint("engine.create.pending");
         let new = NewContainer {
             id: id.clone(),

@@ -14,8 +14,14 @@ use std::path::PathBuf;
 
 impl Execute<InspectContainer> for Engine {
     fn execute(&self, operation: InspectContainer) -> Result<ContainerDetails> {
-        let record = self.container(&operation.container)?;
+        let mut record = self.container(&operation.container)?;
         let observed = observe(&self.paths, &record.id)?;
+        if let Observed::Dead(Some(state)) = &observed
+            && state.exit.is_some()
+        {
+            // It has just ended, and is being tidied.
+            record.last_exit.clone_from(&state.exit);
+        }
         let image = ImageConfig::of(&self.store.image_by_digest(&record.image_digest)?)?;
         let network = record.endpoint.as_ref().map(|endpoint| self.network_of(endpoint)).transpose()?;
         let running = match &observed {
