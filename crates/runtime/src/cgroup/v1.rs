@@ -61,13 +61,19 @@ impl Hybrid {
     }
 }
 
+/// Gives a new group its parent's processors and memory nodes. A parent that has none yet is just being made by somebody
+/// else, and gets its own first.
 fn inherit_cpuset(directory: &Path) -> Result<()> {
     let Some(parent) = directory.parent() else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
         // `cgroup.clone_children` has done it already where it is set.
-        if files::read(directory, file)?.is_empty() {
-            files::write(directory, file, &files::read(parent, file)?)?;
+        if !files::read(directory, file)?.is_empty() {
+            continue;
         }
+        if files::read(parent, file)?.is_empty() && parent.join(file).exists() {
+            inherit_cpuset(parent)?;
+        }
+        files::write(directory, file, &files::read(parent, file)?)?;
     }
     Ok(())
 }
