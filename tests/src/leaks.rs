@@ -44,9 +44,10 @@ pub(crate) fn left_after_shutdown(root: &Path, run: &Path) -> Vec<String> {
     found
 }
 
-/// What is left of the containers of an engine that has none, one line each. What ends by itself gets ten seconds.
+/// What is left of the containers of an engine that has none, one line each. What ends by itself gets time: the names process waits ten seconds for another
+/// container.
 fn left(root: &Path, run: &Path) -> Vec<String> {
-    let end = Instant::now() + Duration::from_secs(if crate::lane() == crate::Lane::Vm { 60 } else { 10 });
+    let end = Instant::now() + Duration::from_secs(if crate::lane() == crate::Lane::Vm { 60 } else { 25 });
     loop {
         let found = now(root, run);
         if found.is_empty() || Instant::now() > end {
