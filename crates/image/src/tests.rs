@@ -321,7 +321,7 @@ impl Progress for Spoken {
 }
 
 #[test]
-#[ignore = "needs root and the Debian mirror this machine is configured for; takes minutes: run by cargo xtask test"]
+#[ignore = "needs root and the Debian mirror this machine is configured for; takes minutes: cargo test -p sampan-image -- --ignored"]
 fn debian_as_a_machine() {
     let engine = Engine::new();
     let options = TemplateOptions {
@@ -354,7 +354,7 @@ fn debian_as_a_machine() {
 }
 
 #[test]
-#[ignore = "needs root and the Debian mirror this machine is configured for: run by cargo xtask test"]
+#[ignore = "needs root and the Debian mirror this machine is configured for: cargo test -p sampan-image -- --ignored"]
 fn debian_says_what_is_wrong() {
     let engine = Engine::new();
     let fails = |release: &str, include: &[&str]| {
