@@ -52,6 +52,15 @@ impl Outcome {
         }
     }
 
+    /// Takes out the tests marked `#[ignore]`, and gives their names as the program knows them. What is marked with a reason
+    /// that begins with `run by the tests` is none: a test starts its own program again as another process by that name.
+    pub(crate) fn take_left_out(&mut self, scope: &str) -> Vec<String> {
+        let prefix = format!("{scope}::");
+        let tests = std::mem::take(&mut self.skipped).into_iter();
+        let tests = tests.filter(|(_, reason)| !reason.starts_with("run by the tests"));
+        tests.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect()
+    }
+
     /// The same with the lane's name before each test, so that both lanes' tests are counted.
     pub(crate) fn in_lane(self, lane: &str) -> Self {
         let name = |test: String| format!("{lane}: {test}");
@@ -91,6 +100,15 @@ mod tests {
         assert_eq!(outcome.short(), "2 passed, 1 failed, 1 skipped");
         assert!(outcome.failed.contains("net::a::two"));
         assert_eq!(outcome.skipped, [("net::three".to_owned(), "needs zfs".to_owned())]);
+    }
+
+    #[test]
+    fn tests_that_are_left_out_are_given_by_name_and_processes_are_not() {
+        let output = "test slow ... ignored, takes minutes\ntest process ... ignored, run by the tests as the server\n\
+                      test result: ok.\n";
+        let mut outcome = Outcome::of("net", output);
+        assert_eq!(outcome.take_left_out("net"), ["slow"]);
+        assert!(outcome.skipped.is_empty());
     }
 
     #[test]

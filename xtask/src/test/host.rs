@@ -14,10 +14,11 @@ pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> R
     let run_all = || {
         for test in &built.tests {
             let scope = scope(test);
-            let output = hear(&mut call(test, filter), false)?;
-            let outcome = Outcome::of(&scope, &output);
-            if !outcome.failed.is_empty() {
-                println!("--- {scope}\n{output}");
+            let mut outcome = counted(&scope, &mut call(test, filter))?;
+            // Those that take minutes are ignored by a plain `cargo test`; here everything runs.
+            let left_out = outcome.take_left_out(&scope);
+            if !left_out.is_empty() {
+                outcome += counted(&scope, call(test, None).args(["--ignored", "--exact"]).args(left_out))?;
             }
             all += outcome;
         }
@@ -33,6 +34,16 @@ pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> R
     steps.step("tests of the crates", run_all, |()| String::new())?;
     steps.conclude(&all);
     Ok(all)
+}
+
+/// Runs a test program and counts; what it said is shown if a test failed.
+fn counted(scope: &str, command: &mut Command) -> Result<Outcome> {
+    let output = hear(command, false)?;
+    let outcome = Outcome::of(scope, &output);
+    if !outcome.failed.is_empty() {
+        println!("--- {scope}\n{output}");
+    }
+    Ok(outcome)
 }
 
 /// The end-to-end suite.
