@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 
 /// The end of one command.
 #[derive(Debug, Clone)]
@@ -18,13 +18,14 @@ pub struct Said {
 
 impl Said {
     fn new(command: String, output: &Output) -> Self {
-        let status = output.status;
-        Self {
-            command,
-            code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self::from_parts(command, output.status, text(&output.stdout), text(&output.stderr))
+    }
+
+    /// What a command said that ran elsewhere: its words, how it ended, standard output and standard error.
+    pub fn from_parts(command: String, status: ExitStatus, out: String, err: String) -> Self {
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        Self { command, code, out, err }
     }
 
     /// Runs a command to its end.

@@ -133,7 +133,8 @@ fn build(steps: &mut Steps) -> Result<Built> {
     let e2e = tests.iter().find(|test| is_e2e(test)).cloned().context("cargo built no end-to-end suite")?;
     // `cargo test` gives the programs as well, those that tests of the same package run.
     let is_test = |artifact: &Artifact| artifact.path.parent().is_some_and(|folder| folder.ends_with("deps"));
-    let tests = tests.into_iter().filter(|test| is_test(test) && !is_e2e(test)).collect();
+    let is_suite = |artifact: &Artifact| is_e2e(artifact) || artifact.name == "oci";
+    let tests = tests.into_iter().filter(|test| is_test(test) && !is_suite(test)).collect();
     Ok(Built { sampan, shim, tests, e2e, images })
 }
 

@@ -1,0 +1,52 @@
+//! A root file system: one static busybox under its names.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The folders of a root file system; `/tmp` is world-writable.
+const FOLDERS: &[&str] =
+    &["bin", "dev", "etc", "home", "home/ann", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var"];
+
+/// Who lives there: ann is 1000 and also in the groups staff and lab.
+const PASSWD: &str =
+    "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nbob:x:1001:100::/home/bob:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nusers:x:100:\nann:x:1000:\nstaff:x:50:ann\nlab:x:2000:bob,ann\n";
+
+/// Makes it at a path. Each case has its own, so that it may write into it; a copy of the one program is cheaper than any mount.
+pub(super) fn rootfs(path: &Path) {
+    std::fs::create_dir(path).expect("the root of the file system");
+    for folder in FOLDERS {
+        std::fs::create_dir(path.join(folder)).expect("a folder of the root file system");
+    }
+    std::fs::set_permissions(path.join("tmp"), std::fs::Permissions::from_mode(0o1777))
+        .expect("/tmp for all");
+    std::fs::write(path.join("etc/passwd"), PASSWD).expect("passwd");
+    std::fs::write(path.join("etc/group"), GROUP).expect("group");
+    let bin = path.join("bin");
+    std::fs::copy(busybox(), bin.join("busybox")).expect("a copy of busybox");
+    for name in applets() {
+        symlink("busybox", bin.join(name)).expect("a name of busybox");
+    }
+}
+
+/// The host's static busybox.
+pub(crate) fn busybox() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let folders = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+        let found =
+            folders.iter().map(|folder| Path::new(folder).join("busybox")).find(|path| path.is_file());
+        found.expect("busybox is there: run `cargo xtask setup test`")
+    })
+}
+
+fn applets() -> &'static [String] {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let output =
+            std::process::Command::new(busybox()).arg("--list").output().expect("busybox can be run");
+        let listed = String::from_utf8(output.stdout).expect("names in UTF-8");
+        listed.lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
+    })
+}
