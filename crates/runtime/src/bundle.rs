@@ -4,7 +4,10 @@ use sampan_types::{
     Mount,
     spec::{ConsoleSize, Spec},
 };
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
 /// A container to be made.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +46,18 @@ pub enum Stdio {
 }
 
 /// What the specification has no word for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// Where a detached container is to wait: the path of a socket that is made, in a directory of the caller's own. After
+    /// [`crate::Container::detach`] the container needs its creator no more, and whoever opens it may start it. Absent, it is started by
+    /// its creator.
+    pub gate: Option<PathBuf>,
+    /// The old root is left by moving the new one over it and `chroot`, for roots that `pivot_root` refuses (a ramdisk).
+    pub no_pivot: bool,
+    /// Session keyrings are shared with the caller instead of made.
+    pub no_new_keyring: bool,
+    /// So many descriptors from 3 on stay open in the program.
+    pub preserve_fds: u32,
     /// The kernel kills init as soon as the calling process ends (`PR_SET_PDEATHSIG`).
     pub die_with_parent: bool,
     /// The container's root may make control groups of its own below the container's (system containers): the

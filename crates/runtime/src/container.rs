@@ -1,40 +1,47 @@
 //! A container from *created* to deleted.
 
 use crate::{
-    Stdio,
+    Record, Stdio,
     cgroup::{Cgroup, Entry},
     error::Cannot,
-    exec::{self, Exec},
-    hooks,
+    exec::{self, Exec, ExecOptions},
+    gate, hooks,
     idmap::IdMaps,
     namespaces::Namespaces,
     seccomp::Filter,
+    setup,
     sync::{Channel, Message, unexpected},
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
     io::Errno,
-    process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid},
 };
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{Hooks, Linux, Process, State, Status},
+    spec::{Hooks, Linux, NamespaceKind, Process, Spec, State, Status},
 };
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 /// A container of ours. Dropping it leaves the container as it is.
 #[derive(Debug)]
 pub struct Container {
     pub(crate) pid: i32,
-    pub(crate) pidfd: OwnedFd,
+    /// `None` for one that had ended when it was opened.
+    pub(crate) pidfd: Option<OwnedFd>,
     pub(crate) start_time: u64,
-    pub(crate) netns: OwnedFd,
-    pub(crate) userns: Option<OwnedFd>,
     pub(crate) console: Option<OwnedFd>,
     pub(crate) cgroup: Cgroup,
-    pub(crate) entry: Entry,
+    /// The way into the control group, kept by who creates.
+    pub(crate) entry: Option<Entry>,
     pub(crate) warnings: Vec<String>,
-    /// To init, until it runs the program.
+    /// To init, until it runs the program or is left to its gate.
     pub(crate) channel: Option<Channel>,
+    pub(crate) gate: Option<PathBuf>,
     pub(crate) hooks: Option<Hooks>,
     pub(crate) state: State,
     /// What every exec needs of the specification.
@@ -46,14 +53,78 @@ pub struct Container {
 }
 
 impl Container {
+    /// Opens a container that another process has created, from its specification as it was then and its record. `bundle` is
+    /// the bundle's directory. Its init may have ended.
+    pub fn open(id: &str, spec: &Spec, bundle: &Path, record: Record) -> Result<Self> {
+        let linux = spec.linux.clone().unwrap_or_default();
+        let pidfd = open_init(record.pid, record.start_time)?;
+        Ok(Self {
+            pid: record.pid,
+            pidfd,
+            start_time: record.start_time,
+            console: None,
+            cgroup: Cgroup::open(&record.cgroup)?,
+            entry: None,
+            warnings: Vec::new(),
+            channel: None,
+            gate: record.gate,
+            hooks: spec.hooks.clone(),
+            state: hooks::state(id, spec, bundle, Status::Running, record.pid),
+            namespaces: Namespaces::of(&linux),
+            maps: record.maps,
+            filter: None,
+            personality: setup::personality(&linux)?,
+            linux,
+        })
+    }
+
+    /// What [`Self::open`] needs later.
+    pub fn record(&self) -> Record {
+        Record {
+            pid: self.pid,
+            start_time: self.start_time,
+            cgroup: self.cgroup.path().to_owned(),
+            gate: self.gate.clone(),
+            maps: self.maps.clone(),
+        }
+    }
+
+    /// Leaves a container with a gate to whoever opens it: its creator may end now. Its facts must be written down before.
+    pub fn detach(mut self) -> Result<()> {
+        match (self.channel.take(), &self.gate) {
+            (Some(channel), Some(_)) => channel.tell(&Message::Detach, &[]),
+            _ => Err(Error::new(ErrorKind::Conflict, format!("cannot detach container {}", self.state.id))
+                .because("it has no gate, or was started before")),
+        }
+    }
+
+    /// Where it stands, by what the kernel says at this moment.
+    pub fn status(&self) -> Result<Status> {
+        let Some(pidfd) = &self.pidfd else { return Ok(Status::Stopped) };
+        if has_ended(pidfd.as_fd())? {
+            return Ok(Status::Stopped);
+        }
+        if self.cgroup.frozen()? {
+            return Ok(Status::Paused);
+        }
+        let waits = self.channel.is_some() || self.gate.as_ref().is_some_and(|gate| gate.exists());
+        Ok(if waits { Status::Created } else { Status::Running })
+    }
+
+    /// What hooks and callers are told of it: [`Self::status`] included.
+    pub fn state(&self) -> Result<State> {
+        let status = self.status()?;
+        Ok(State { status, pid: self.state.pid.filter(|_| status != Status::Stopped), ..self.state.clone() })
+    }
+
     /// Init's number in the caller's namespace.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Init; readable once it has ended.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    /// Init; readable once it has ended. `None` where it had ended when the container was opened.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
     /// Init's start time in clock ticks after boot (`/proc/<pid>/stat`, field 22).
@@ -62,13 +133,28 @@ impl Container {
     }
 
     /// The network namespace init is in: its own, a joined one, or the host's.
-    pub fn netns(&self) -> BorrowedFd<'_> {
-        self.netns.as_fd()
+    ///
+    /// # Errors
+    /// When init has ended.
+    pub fn netns(&self) -> Result<OwnedFd> {
+        self.namespace("net")
     }
 
     /// Init's user namespace, where it is not the caller's.
-    pub fn userns(&self) -> Option<BorrowedFd<'_>> {
-        self.userns.as_ref().map(AsFd::as_fd)
+    ///
+    /// # Errors
+    /// When init has ended.
+    pub fn userns(&self) -> Result<Option<OwnedFd>> {
+        self.namespaces.has(NamespaceKind::User).then(|| self.namespace("user")).transpose()
+    }
+
+    fn namespace(&self, kind: &str) -> Result<OwnedFd> {
+        rustix::fs::open(
+            format!("/proc/{}/ns/{kind}", self.pid),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .cannot(|| format!("open the {kind} namespace of process {}", self.pid))
     }
 
     /// Takes the terminal's master; `None` without a terminal or when it was taken before.
@@ -90,12 +176,21 @@ impl Container {
     ///
     /// Where a `poststart` hook fails, the container is killed.
     pub fn start(&mut self) -> Result<()> {
-        let Some(channel) = self.channel.take() else {
-            return Err(Error::new(ErrorKind::Conflict, format!("cannot start container {}", self.state.id))
-                .because("it was started before"));
+        let channel = match (self.channel.take(), &self.gate) {
+            // Whoever holds the channel created it and has not left it.
+            (Some(channel), None) => channel.tell(&Message::Proceed, &[]).map(|()| channel)?,
+            (creator, Some(path)) => {
+                if let Some(creator) = creator {
+                    creator.tell(&Message::Detach, &[])?;
+                }
+                gate::open(path).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => self.started_before(),
+                    _ => error,
+                })?
+            }
+            (None, None) => return Err(self.started_before()),
         };
-        let answer = channel.tell(&Message::Proceed, &[]).and_then(|()| channel.receive())?;
-        match answer {
+        match channel.receive()? {
             // Closed by `execve`.
             None => {}
             Some((Message::Failed(failure), _)) => return Err(failure.into()),
@@ -111,15 +206,30 @@ impl Container {
         }
     }
 
+    fn started_before(&self) -> Error {
+        Error::new(ErrorKind::Conflict, format!("cannot start container {}", self.state.id))
+            .because("it was started before")
+    }
+
     /// Runs another process in the container, with all of init's namespaces and its control group; returns after
     /// `execve` has succeeded. It does not die with the caller. Legal when created and running.
-    pub fn exec(&self, process: &Process, stdio: Stdio) -> Result<Exec> {
-        exec::run(self, process, stdio)
+    pub fn exec(&self, process: &Process, stdio: Stdio, options: &ExecOptions) -> Result<Exec> {
+        exec::run(self, process, stdio, options)
     }
 
     /// Sends a signal to init.
     pub fn kill(&self, signal: Signal) -> Result<()> {
-        pidfd_send_signal(&self.pidfd, signal).cannot(|| format!("signal process {}", self.pid))
+        let sent = match &self.pidfd {
+            Some(pidfd) => pidfd_send_signal(pidfd, signal),
+            None => Err(Errno::SRCH),
+        };
+        sent.map_err(|errno| match errno {
+            Errno::SRCH => {
+                Error::new(ErrorKind::Conflict, format!("cannot signal container {}", self.state.id))
+                    .because("container not running")
+            }
+            errno => Error::io(format!("cannot signal process {}", self.pid), errno.into()),
+        })
     }
 
     /// Kills everything in the container with `SIGKILL`.
@@ -131,25 +241,56 @@ impl Container {
     /// `poststop` hooks.
     pub fn delete(self) -> Result<()> {
         let killed = self.cgroup.kill_all();
-        reap(&self.pidfd)?;
+        if let Some(pidfd) = &self.pidfd {
+            reap(pidfd)?;
+        }
         killed?;
         // What is open in a group keeps the kernel from freeing it.
         drop(self.entry);
         self.cgroup.delete()?;
+        if let Some(gate) = &self.gate {
+            // Gone since it was started, as a rule.
+            let _ = rustix::fs::unlink(gate);
+        }
         let state = State { status: Status::Stopped, pid: None, ..self.state };
         self.hooks.map_or(Ok(()), |all| hooks::run("poststop", &all.poststop, &state, &[]))
     }
 }
 
-/// Kills a child and waits for its end.
+/// Refers to exactly the process that started at this time; `None` where it has ended. Numbers are reused.
+fn open_init(pid: i32, start_time: u64) -> Result<Option<OwnedFd>> {
+    let Some(number) = Pid::from_raw(pid) else { return Ok(None) };
+    match pidfd_open(number, PidfdFlags::empty()) {
+        // Looked at after it is held: the number cannot be given to another meanwhile.
+        Ok(pidfd) => Ok(sampan_sys::process::is_running(pid, start_time).then_some(pidfd)),
+        Err(Errno::SRCH) => Ok(None),
+        Err(errno) => Err(errno).cannot(|| format!("open process {pid}")),
+    }
+}
+
+/// A process's descriptor is readable once it has ended (pidfd_open(2)).
+pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> Result<bool> {
+    let mut entries = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let ready =
+        poll(&mut entries, Some(&Timespec::default())).cannot(|| "look at the container's init".into())?;
+    Ok(ready > 0)
+}
+
+/// Kills a process and waits for its end; a child of the caller is reaped.
 pub(crate) fn reap(pidfd: &OwnedFd) -> Result<()> {
     match pidfd_send_signal(pidfd, Signal::KILL) {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(errno).cannot(|| "kill a container's process".into()),
     }
     match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)) {
-        // The caller has reaped it.
-        Ok(_) | Err(Errno::CHILD) => Ok(()),
+        Ok(_) => Ok(()),
+        // The caller has reaped it, or it is somebody else's child.
+        Err(Errno::CHILD) => {
+            let mut entries = [PollFd::new(pidfd, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| poll(&mut entries, None))
+                .map(drop)
+                .cannot(|| "wait for a container's process".into())
+        }
         Err(errno) => Err(errno).cannot(|| "wait for a container's process".into()),
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     cgroup::Cgroup,
     container::reap,
     error::Cannot,
+    gate::Gate,
     hooks,
     idmap::{self, write_file},
     init,
@@ -12,7 +13,6 @@ use crate::{
     setup::{Groups, Setup},
     sync::{Channel, MAX_FDS, Message, unexpected},
 };
-use rustix::fs::{Mode, OFlags};
 use sampan_sys::clone::{self, Child};
 use sampan_types::{
     Error, ErrorKind, Result,
@@ -37,16 +37,15 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
             return Err(error);
         }
     };
-    let Setup { bundle, linux, namespaces, maps, filter, personality, warnings, .. } = setup;
+    let Setup { bundle, linux, namespaces, maps, filter, personality, warnings, options, .. } = setup;
     Ok(Container {
         pid: made.child.pid,
-        pidfd: made.child.pidfd,
+        pidfd: Some(made.child.pidfd),
         start_time: made.start_time,
-        netns: made.netns,
-        userns: made.userns,
         console: made.console,
-        entry: made.entry,
+        entry: Some(made.entry),
         channel: Some(made.channel),
+        gate: options.gate,
         cgroup,
         warnings,
         hooks: bundle.spec.hooks.clone(),
@@ -63,8 +62,6 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
 struct Made {
     child: Child,
     start_time: u64,
-    netns: OwnedFd,
-    userns: Option<OwnedFd>,
     console: Option<OwnedFd>,
     entry: crate::cgroup::Entry,
     channel: Channel,
@@ -81,15 +78,16 @@ fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, stdio: &Stdio) -> Result<Made> {
     let joins = !setup.namespaces.joined.is_empty();
     let new = if joins { rustix::thread::UnshareFlags::empty() } else { setup.namespaces.cloned() };
     let groups = Groups { cgroup, entry: &entry };
-    let first = clone::clone(new, entry.directory(), || init::main(setup, groups, stdio, &theirs))
+    let gate = setup.options.gate.as_deref().map(Gate::bind).transpose()?;
+    let first = clone::clone(new, entry.directory(), || init::main(setup, groups, stdio, &theirs, gate))
         .map_err(explain_clone)?;
     drop(theirs);
     let child = if joins { second_child(&channel, first)? } else { first };
     match accompany(setup, &channel, &child) {
-        Ok((userns, netns, console)) => {
+        Ok(console) => {
             let start_time =
                 sampan_sys::process::start_time(child.pid).cannot(|| "read init's start time".into())?;
-            Ok(Made { child, start_time, netns, userns, console, entry, channel })
+            Ok(Made { child, start_time, console, entry, channel })
         }
         Err(error) => {
             // The first failure is the one to tell.
@@ -125,12 +123,7 @@ fn second_child(channel: &Channel, first: Child) -> Result<Child> {
 }
 
 /// The runtime's part of the child's way to *created*.
-#[allow(clippy::type_complexity)]
-fn accompany(
-    setup: &Setup<'_>,
-    channel: &Channel,
-    child: &Child,
-) -> Result<(Option<OwnedFd>, OwnedFd, Option<OwnedFd>)> {
+fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Option<OwnedFd>> {
     if setup.namespaces.makes(NamespaceKind::User)
         && let Some(maps) = &setup.maps
     {
@@ -139,9 +132,9 @@ fn accompany(
     if let Some(value) = setup.process.oom_score_adj {
         write_file(&format!("/proc/{}/oom_score_adj", child.pid), &value.to_string())?;
     }
-    let userns = if setup.has_user_namespace() { Some(idmap::open(child.pid)?) } else { None };
-    if let Some(userns) = &userns {
-        send_trees(channel, &init::make_trees(setup, userns)?)?;
+    if setup.has_user_namespace() {
+        let userns = idmap::open(child.pid)?;
+        send_trees(channel, &init::make_trees(setup, &userns)?)?;
     }
     let mut packet = channel.expect("create the container")?;
     if let Message::Hooks = packet.0 {
@@ -151,10 +144,7 @@ fn accompany(
     }
     let (Message::Ready, mut fds) = packet else { return Err(unexpected(Some(packet.0))) };
     rlimits::apply(child.pid, &setup.process.rlimits)?;
-    let path = format!("/proc/{}/ns/net", child.pid);
-    let netns = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .cannot(|| format!("open the network namespace of process {}", child.pid))?;
-    Ok((userns, netns, fds.pop()))
+    Ok(fds.pop())
 }
 
 fn send_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<()> {

@@ -2,16 +2,17 @@
 
 use crate::{
     Container, Stdio,
-    container::reap,
+    cgroup::Entry,
+    container::{has_ended, reap},
     error::Cannot,
     idmap::write_file,
     init,
     process::{self, capabilities::Sets, rlimits, stdio},
     rootfs::console::Console,
+    seccomp::Filter,
     sync::{Channel, Message, unexpected},
 };
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
     io::Errno,
     thread::{
@@ -19,10 +20,7 @@ use rustix::{
         move_into_thread_name_spaces,
     },
 };
-use sampan_sys::{
-    clone::{self, Child},
-    exec::close_on_exec_from,
-};
+use sampan_sys::clone::{self, Child};
 use sampan_types::{
     Error, ErrorKind, Result,
     spec::{NamespaceKind, Process},
@@ -42,30 +40,62 @@ pub struct Exec {
     pub console: Option<OwnedFd>,
 }
 
+/// What a process's description has no word for.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    /// So many descriptors from 3 on stay open in the program.
+    pub preserve_fds: u32,
+    /// A paused container is no error: the process is made, and goes on when the container does.
+    pub ignore_paused: bool,
+}
+
 /// Makes it, up to the program's `execve`.
-pub(crate) fn run(container: &Container, process: &Process, stdio: Stdio) -> Result<Exec> {
+pub(crate) fn run(
+    container: &Container,
+    process: &Process,
+    stdio: Stdio,
+    options: &ExecOptions,
+) -> Result<Exec> {
     process::refuse_unsupported(process, &container.linux)?;
     rlimits::check(&process.rlimits)?;
     // Before its control group is looked at: one whose processes were killed while paused may still say that it is.
-    if has_ended(container.pidfd.as_fd())? {
+    let init = init(container)?;
+    if has_ended(init)? {
         return Err(not_running(container));
     }
-    if container.cgroup.frozen()? {
+    if !options.ignore_paused && container.cgroup.frozen()? {
         return Err(Error::new(ErrorKind::Conflict, "cannot exec in a paused container")
             .because(format!("container {} is paused", container.state.id))
             .hint("resume it first"));
     }
     stdio::give(&stdio, process.user.uid, container.maps.as_ref())?;
+    let compiled;
+    let filter = match (&container.filter, &container.linux.seccomp) {
+        (Some(filter), _) => Some(filter),
+        (None, Some(seccomp)) => {
+            compiled = Filter::compile(seccomp)?;
+            Some(&compiled)
+        }
+        (None, None) => None,
+    };
     let mut warnings = Vec::new();
     let plan = process::Plan {
         process,
         sets: Sets::parse(process.capabilities.as_ref(), &mut warnings),
-        filter: container.filter.as_ref(),
+        filter,
         die_with_parent: false,
     };
     let (channel, theirs) = Channel::pair()?;
-    let child =
-        clone_into(container, || init::report(&theirs, || inside(container, &plan, &stdio, &theirs)))?;
+    let opened;
+    let entry = match &container.entry {
+        Some(entry) => entry,
+        None => {
+            opened = container.cgroup.entry()?;
+            &opened
+        }
+    };
+    let work = Inside { container, init, entry, plan: &plan, stdio: &stdio, channel: &theirs, options };
+    let child = clone_into(container, entry, || init::report(&theirs, || work.become_program()))?;
     drop(theirs);
     accompany(process, &channel, child)
 }
@@ -110,10 +140,10 @@ fn waits(process: &Process) -> bool {
 
 /// Clones straight into the container's process namespace: the caller's children are born there while it asks for
 /// that, so that no process in between is needed.
-fn clone_into(container: &Container, work: impl Fn() -> i32) -> Result<Child> {
+fn clone_into(container: &Container, entry: &Entry, work: impl Fn() -> i32) -> Result<Child> {
     let own_pids = container.namespaces.has(NamespaceKind::Pid);
     let back = if own_pids { Some(enter_pids(container)?) } else { None };
-    let mut child = clone::clone(UnshareFlags::empty(), container.entry.directory(), &work);
+    let mut child = clone::clone(UnshareFlags::empty(), entry.directory(), &work);
     // A version 2 group that has handed its controllers down, as a system container's does, has no processes of its own.
     if child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY)) {
         child = match container.cgroup.entry_of(container.pid) {
@@ -133,64 +163,75 @@ fn not_running(container: &Container) -> Error {
         .because("it is not running")
 }
 
-/// A process's descriptor is readable once it has ended (pidfd_open(2)).
-fn has_ended(pidfd: BorrowedFd<'_>) -> Result<bool> {
-    let mut entries = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-    let ready =
-        poll(&mut entries, Some(&Timespec::default())).cannot(|| "look at the container's init".into())?;
-    Ok(ready > 0)
+fn init(container: &Container) -> Result<BorrowedFd<'_>> {
+    container.pidfd().ok_or_else(|| not_running(container))
 }
 
 fn enter_pids(container: &Container) -> Result<OwnedFd> {
     let back = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .cannot(|| "open the runtime's process namespace".into())?;
-    move_into_thread_name_spaces(container.pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID).map_err(
-        |errno| {
-            if errno == Errno::SRCH {
-                return not_running(container);
-            }
-            Error::io("cannot join the container's process namespace", errno.into())
-        },
-    )?;
+    move_into_thread_name_spaces(init(container)?, ThreadNameSpaceType::PROCESS_ID).map_err(|errno| {
+        if errno == Errno::SRCH {
+            return not_running(container);
+        }
+        Error::io("cannot join the container's process namespace", errno.into())
+    })?;
     Ok(back)
 }
 
 /// The child's side.
-fn inside(container: &Container, plan: &process::Plan<'_>, stdio: &Stdio, channel: &Channel) -> Result<()> {
-    sampan_sys::signal::reset();
-    close_on_exec_from(3).cannot(|| "close inherited descriptors".into())?;
-    process::follow_runtime()?;
-    container.entry.enter()?;
-    // Nobody in the container may look into this process, which still holds the runtime's memory.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .cannot(|| "guard the process".into())?;
-    move_into_thread_name_spaces(container.pidfd.as_fd(), container.namespaces.entered())
-        .cannot(|| format!("join the namespaces of container {}", container.state.id))?;
-    if container.namespaces.has(NamespaceKind::User) {
-        init::become_root()?;
-    }
-    rustix::process::setsid().cannot(|| "begin a session".into())?;
-    let master = match stdio {
-        Stdio::Inherit => None,
-        Stdio::Fds(fds) => {
-            stdio::place(fds)?;
-            None
+#[derive(Clone, Copy)]
+struct Inside<'a> {
+    container: &'a Container,
+    init: BorrowedFd<'a>,
+    entry: &'a Entry,
+    plan: &'a process::Plan<'a>,
+    stdio: &'a Stdio,
+    channel: &'a Channel,
+    options: &'a ExecOptions,
+}
+
+impl Inside<'_> {
+    /// Comes back only with the reason why the program does not run.
+    fn become_program(self) -> Result<()> {
+        let Self { container, plan, channel, .. } = self;
+        sampan_sys::signal::reset();
+        init::close_inherited(self.options.preserve_fds)?;
+        process::follow_runtime()?;
+        self.entry.enter()?;
+        // Nobody in the container may look into this process, which still holds the runtime's memory.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+            .cannot(|| "guard the process".into())?;
+        move_into_thread_name_spaces(self.init, container.namespaces.entered())
+            .cannot(|| format!("join the namespaces of container {}", container.state.id))?;
+        if container.namespaces.has(NamespaceKind::User) {
+            init::become_root()?;
         }
-        Stdio::Console { size } => {
-            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .cannot(|| "open the container's root".into())?;
-            Some(Console::open(root, *size)?.take(plan.process.user.uid)?)
+        rustix::process::setsid().cannot(|| "begin a session".into())?;
+        let master = self.take_streams()?;
+        if let Some(domain) = container.personality {
+            sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
         }
-    };
-    if let Some(domain) = container.personality {
-        sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
+        let program = process::become_user(plan)?;
+        channel.send(&Message::Ready, master.as_ref().map(AsFd::as_fd).as_slice())?;
+        drop(master);
+        if waits(plan.process) {
+            channel.await_proceed()?;
+        }
+        process::confine(plan)?;
+        Err(program.run())
     }
-    let program = process::become_user(plan)?;
-    channel.send(&Message::Ready, master.as_ref().map(AsFd::as_fd).as_slice())?;
-    drop(master);
-    if waits(plan.process) {
-        channel.await_proceed()?;
+
+    /// Puts the standard streams in their places; gives the master of a new terminal.
+    fn take_streams(self) -> Result<Option<OwnedFd>> {
+        match self.stdio {
+            Stdio::Inherit => Ok(None),
+            Stdio::Fds(fds) => stdio::place(fds).map(|()| None),
+            Stdio::Console { size } => {
+                let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                    .cannot(|| "open the container's root".into())?;
+                Console::open(root, *size)?.take(self.plan.process.user.uid).map(Some)
+            }
+        }
     }
-    process::confine(plan)?;
-    Err(program.run())
 }

@@ -11,13 +11,14 @@ use sampan_types::{
     Result,
     spec::{IdMapping, Linux},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     fmt::Write,
     os::fd::{AsFd, OwnedFd},
 };
 
 /// A container's maps of users and groups.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdMaps {
     pub(crate) uids: Vec<IdMapping>,
     pub(crate) gids: Vec<IdMapping>,

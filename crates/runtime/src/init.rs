@@ -3,6 +3,7 @@
 use crate::{
     Stdio,
     error::Cannot,
+    gate::Gate,
     hooks,
     process::{self, program::Program, stdio},
     rootfs::{
@@ -29,7 +30,7 @@ use sampan_sys::{
     mount::{Change, Propagation},
 };
 use sampan_types::{
-    Result,
+    Error, Result,
     spec::{NamespaceKind, Status},
     task::Failure,
 };
@@ -41,38 +42,88 @@ use std::{
 };
 
 /// Runs in the process just cloned; gives its exit code where it does not become the program. It is in its new
-/// namespaces already, unless there are some to join: then it joins them and clones the one that goes on.
-pub(crate) fn main(setup: &Setup<'_>, groups: Groups<'_>, stdio: &Stdio, channel: &Channel) -> i32 {
-    report(channel, || {
+/// namespaces already, unless there are some to join: then it joins them and clones the one that goes on. With a gate it
+/// waits there to be started, else `channel` says when.
+pub(crate) fn main(
+    setup: &Setup<'_>,
+    groups: Groups<'_>,
+    stdio: &Stdio,
+    channel: &Channel,
+    gate: Option<Gate>,
+) -> i32 {
+    let entered = || {
         sampan_sys::signal::reset();
-        close_on_exec_from(3).cannot(|| "close inherited descriptors".into())?;
+        close_inherited(setup.options.preserve_fds)?;
         groups.entry.enter()?;
-        if setup.namespaces.joined.is_empty() {
-            return continue_inside(setup, groups, stdio, channel);
-        }
-        setup.namespaces.join()?;
-        let child = clone::clone_sibling(setup.namespaces.cloned(), || {
-            report(channel, || continue_inside(setup, groups, stdio, channel))
-        })
-        .cannot(|| "make namespaces beside the joined ones".into())?;
+        setup.namespaces.join()
+    };
+    if let Err(error) = entered() {
+        return fail(channel, &error);
+    }
+    if setup.namespaces.joined.is_empty() {
+        return continue_inside(setup, groups, stdio, channel, gate);
+    }
+    report(channel, || {
+        let work = || continue_inside(setup, groups, stdio, channel, gate);
+        let child = clone::clone_sibling(setup.namespaces.cloned(), work)
+            .cannot(|| "make namespaces beside the joined ones".into())?;
         channel.send(&Message::Cloned { pid: child.pid }, &[child.pidfd.as_fd()])
     })
 }
 
-/// Tells the runtime of a failure; gives the exit code.
+/// Has all descriptors closed at `execve` but the standard streams and those that the program is to have.
+pub(crate) fn close_inherited(preserve_fds: u32) -> Result<()> {
+    close_on_exec_from(first_inherited(preserve_fds)).cannot(|| "close inherited descriptors".into())
+}
+
+fn first_inherited(preserve_fds: u32) -> u32 {
+    preserve_fds.saturating_add(3)
+}
+
+/// Tells the other side of a failure; gives the exit code.
 pub(crate) fn report(channel: &Channel, work: impl FnOnce() -> Result<()>) -> i32 {
-    match work() {
-        Ok(()) => 0,
-        Err(error) => {
-            // Nobody is left to tell where this fails.
-            let _ = channel.send(&Message::Failed(Failure::from(&error)), &[]);
-            error.kind().exit_code().into()
-        }
+    work().map_or_else(|error| fail(channel, &error), |()| 0)
+}
+
+fn fail(channel: &Channel, error: &Error) -> i32 {
+    // Nobody is left to tell where this fails.
+    let _ = channel.send(&Message::Failed(Failure::from(error)), &[]);
+    error.kind().exit_code().into()
+}
+
+/// Comes back only where the program does not run: who waits for it has been told why.
+fn continue_inside(
+    setup: &Setup<'_>,
+    groups: Groups<'_>,
+    stdio: &Stdio,
+    channel: &Channel,
+    gate: Option<Gate>,
+) -> i32 {
+    let plan = setup.plan();
+    let program = match become_created(setup, groups, stdio, channel, &plan) {
+        Ok(program) => program,
+        Err(error) => return fail(channel, &error),
+    };
+    let run = || -> Result<()> {
+        start_hooks(setup)?;
+        process::confine(&plan)?;
+        Err(Program::run(&program))
+    };
+    match gate.map(|gate| gate.wait(channel, first_inherited(setup.options.preserve_fds))) {
+        None => report(channel, || channel.await_proceed().and_then(|()| run())),
+        Some(Ok(starter)) => report(&starter, run),
+        Some(Err(error)) => fail(channel, &error),
     }
 }
 
-/// Comes back only with the reason why the program does not run.
-fn continue_inside(setup: &Setup<'_>, groups: Groups<'_>, stdio: &Stdio, channel: &Channel) -> Result<()> {
+/// To the *created* point, which the runtime is told of.
+fn become_created(
+    setup: &Setup<'_>,
+    groups: Groups<'_>,
+    stdio: &Stdio,
+    channel: &Channel,
+    plan: &process::Plan<'_>,
+) -> Result<Program> {
     process::follow_runtime()?;
     rustix::process::setsid().cannot(|| "begin a session".into())?;
     let mut trees = if setup.has_user_namespace() { receive_trees(channel)? } else { VecDeque::new() };
@@ -87,16 +138,14 @@ fn continue_inside(setup: &Setup<'_>, groups: Groups<'_>, stdio: &Stdio, channel
     if let Some(domain) = setup.personality {
         sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
     }
-    let plan = setup.plan();
     let master = console.map(|console| console.take(setup.process.user.uid)).transpose()?;
-    let program = process::become_user(&plan)?;
+    let program = process::become_user(plan)?;
+    if setup.options.gate.is_some() {
+        // From here on its runtime may go; the gate sees to it that this is meant.
+        process::outlive_runtime()?;
+    }
     channel.send(&Message::Ready, master.as_ref().map(AsFd::as_fd).as_slice())?;
-    drop(master);
-
-    channel.await_proceed()?;
-    start_hooks(setup)?;
-    process::confine(&plan)?;
-    Err(Program::run(&program))
+    Ok(program)
 }
 
 /// The trees that the runtime has made, in the order in which they are used.
@@ -119,12 +168,8 @@ fn enter_namespaces(setup: &Setup<'_>) -> Result<()> {
     if setup.namespaces.makes(NamespaceKind::Cgroup) {
         clone::unshare_cgroup().cannot(|| "make a control group namespace".into())?;
     }
-    let keyring =
-        CString::new(format!("_ses.{}", setup.bundle.id)).cannot(|| "name the session keyring".into())?;
-    match sampan_sys::exec::join_session_keyring(&keyring).map_err(|error| Errno::from_io_error(&error)) {
-        // A kernel without keys has none to share.
-        Ok(()) | Err(Some(Errno::NOSYS)) => {}
-        Err(errno) => return Err(errno.unwrap_or(Errno::IO)).cannot(|| "join a session keyring".into()),
+    if !setup.options.no_new_keyring {
+        join_keyring(setup.bundle.id)?;
     }
     sysctl::apply(setup.linux)?;
     let spec = setup.bundle.spec;
@@ -135,6 +180,15 @@ fn enter_namespaces(setup: &Setup<'_>) -> Result<()> {
         rustix::system::setdomainname(name.as_bytes()).cannot(|| format!("set the domain name {name:?}"))?;
     }
     Ok(())
+}
+
+fn join_keyring(id: &str) -> Result<()> {
+    let name = CString::new(format!("_ses.{id}")).cannot(|| "name the session keyring".into())?;
+    match sampan_sys::exec::join_session_keyring(&name).map_err(|error| Errno::from_io_error(&error)) {
+        // A kernel without keys has none to share.
+        Ok(()) | Err(Some(Errno::NOSYS)) => Ok(()),
+        Err(errno) => Err(errno.unwrap_or(Errno::IO)).cannot(|| "join a session keyring".into()),
+    }
 }
 
 /// Takes the ids of the user namespace's root, so that what is made from here on belongs to it.

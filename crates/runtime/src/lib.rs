@@ -5,6 +5,9 @@
 //! beside it; [`Container::delete`] kills what is left and removes the control group. Whatever fails, nothing stays
 //! behind, and the first error is the one that is returned.
 //!
+//! A container is in the hands of one process for its whole life (a shim), or it is detached: created by one process, with its
+//! [`Record`] written down, opened again by others ([`Container::open`]), among them who starts it.
+//!
 //! Everything here is synchronous and must be called from a process with exactly one thread, since children are cloned:
 //! [`create`] and `exec` refuse otherwise.
 //!
@@ -19,11 +22,13 @@ mod container;
 mod create;
 mod error;
 mod exec;
+mod gate;
 mod hooks;
 mod idmap;
 mod init;
 mod namespaces;
 mod process;
+mod record;
 mod rootfs;
 mod seccomp;
 mod setup;
@@ -33,4 +38,5 @@ mod sysctl;
 pub use bundle::{Bundle, Options, Rootfs, Stdio};
 pub use container::Container;
 pub use create::create;
-pub use exec::Exec;
+pub use exec::{Exec, ExecOptions};
+pub use record::Record;

@@ -22,6 +22,12 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
+    /// Those of a container that is there already.
+    pub(crate) fn of(linux: &Linux) -> Self {
+        let kinds = linux.namespaces.iter().map(|namespace| namespace.kind).collect();
+        Self { kinds, new: UnshareFlags::empty(), joined: Vec::new() }
+    }
+
     /// Opens what is to be joined; a path of another kind than it says is refused.
     pub(crate) fn open(linux: &Linux) -> Result<Self> {
         let mut namespaces = Self { kinds: Vec::new(), new: UnshareFlags::empty(), joined: Vec::new() };

@@ -169,7 +169,7 @@ fn root<'a>(bundle: &Bundle<'a>) -> Result<Root<'a>> {
     }
 }
 
-fn personality(linux: &Linux) -> Result<Option<u32>> {
+pub(crate) fn personality(linux: &Linux) -> Result<Option<u32>> {
     let Some(personality) = &linux.personality else { return Ok(None) };
     if let Some(flag) = personality.flags.first() {
         return Err(invalid(format!("invalid personality flag {flag:?}"), "the specification has none yet"));

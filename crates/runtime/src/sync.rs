@@ -13,7 +13,7 @@ use sampan_types::{Error, ErrorKind, Result, task::Failure};
 use serde::{Deserialize, Serialize};
 use std::{
     mem::MaybeUninit,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// One packet.
@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Ready,
     /// To the child: go on.
     Proceed,
+    /// To the child: its facts are written down; somebody else will start it.
+    Detach,
     /// To the runtime: it cannot be done.
     Failed(Failure),
 }
@@ -42,6 +44,18 @@ const MAX_PACKET: usize = 64 << 10;
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Channel(OwnedFd);
+
+impl From<OwnedFd> for Channel {
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Channel {
     /// The runtime's end and the child's.

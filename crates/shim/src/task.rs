@@ -28,6 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use create::Held;
+
 pub(crate) use create::run;
 
 /// Bytes read at once: half of what a pipe holds.
@@ -40,6 +42,7 @@ pub(crate) struct Task {
     state: TaskState,
     /// `None` once it is over and its control group is removed.
     container: Option<Container>,
+    held: Held,
     streams: Streams,
     log: Option<JsonLog>,
     attachers: Vec<Attacher>,

@@ -101,6 +101,11 @@ pub(crate) fn follow_runtime() -> Result<()> {
         .cannot(|| "follow the runtime's end".into())
 }
 
+/// Undoes [`follow_runtime`].
+pub(crate) fn outlive_runtime() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(None).cannot(|| "outlive the runtime".into())
+}
+
 /// The working directory must be inside the root: through a leaked descriptor of the host's it could be elsewhere
 /// (CVE-2024-21626). The kernel then says `(unreachable)`.
 fn refuse_outside(cwd: &str) -> Result<()> {
@@ -147,7 +152,7 @@ pub(crate) fn confine(plan: &Plan<'_>) -> Result<()> {
     let with_right_to_filter = filter.is_some() && !process.no_new_privileges;
     plan.sets.apply(with_right_to_filter)?;
     if !plan.die_with_parent {
-        rustix::process::set_parent_process_death_signal(None).cannot(|| "outlive the runtime".into())?;
+        outlive_runtime()?;
     }
     if let Some(filter) = filter {
         filter.load()?;

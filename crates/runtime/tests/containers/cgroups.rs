@@ -62,7 +62,7 @@ fn out_of_memory() {
     let (mut container, reader) = fixture.create_piped().unwrap();
     assert!(!container.cgroup().oom_killed().unwrap());
     container.start().unwrap();
-    let ended = end(container.pidfd(), reader);
+    let ended = end(container.pidfd().unwrap(), reader);
     assert!(container.cgroup().oom_killed().unwrap(), "{ended:?}");
     container.delete().unwrap();
 }
@@ -105,7 +105,7 @@ fn delegated() {
     assert_eq!(fs::metadata(group.join("cgroup.procs")).unwrap().uid(), HOST_ID);
     assert_eq!(fs::metadata(group.parent().unwrap()).unwrap().uid(), 0);
     container.start().unwrap();
-    let ended = end(container.pidfd(), reader);
+    let ended = end(container.pidfd().unwrap(), reader);
     assert!(!ended.text.contains("fails"), "{}", ended.text);
     assert!(group.join("sub").exists());
     container.delete().unwrap();
@@ -131,7 +131,7 @@ fn device_rules() {
     // Again, in place of the first.
     container.cgroup().apply(fixture.linux().resources.as_ref().unwrap()).unwrap();
     container.start().unwrap();
-    let ended = end(container.pidfd(), reader);
+    let ended = end(container.pidfd().unwrap(), reader);
     container.delete().unwrap();
     assert!(ended.text.contains("can't open /k: Operation not permitted"), "{}", ended.text);
     assert_eq!(ended.code, 0, "{}", ended.text);
@@ -140,7 +140,7 @@ fn device_rules() {
     let all = DeviceRule { allow: true, ..DeviceRule::default() };
     container.cgroup().apply(&Resources { devices: vec![all], ..Resources::default() }).unwrap();
     container.start().unwrap();
-    let ended = end(container.pidfd(), reader);
+    let ended = end(container.pidfd().unwrap(), reader);
     container.delete().unwrap();
     assert!(!ended.text.contains("Operation not permitted"), "{}", ended.text);
 }

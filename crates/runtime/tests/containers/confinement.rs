@@ -105,7 +105,7 @@ fn capabilities() {
     let (mut container, reader) = fixture.create_piped().unwrap();
     assert_eq!(container.warnings().len(), 2, "{:?}", container.warnings());
     container.start().unwrap();
-    let ended = crate::support::end(container.pidfd(), reader);
+    let ended = crate::support::end(container.pidfd().unwrap(), reader);
     container.delete().unwrap();
     let kill = "0000000000000020";
     assert_eq!(

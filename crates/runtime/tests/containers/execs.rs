@@ -4,7 +4,7 @@ use crate::{
     Test,
     support::{Ended, Fixture, end, pipes, shell, wait},
 };
-use sampan_runtime::{Container, Stdio};
+use sampan_runtime::{Container, ExecOptions, Stdio};
 use sampan_types::{
     Result,
     spec::{ConsoleSize, Process, Rlimit},
@@ -28,7 +28,7 @@ fn running(fixture: &Fixture) -> Container {
 
 fn run(container: &Container, process: &Process) -> Result<Ended> {
     let (reader, stdio) = pipes();
-    let exec = container.exec(process, stdio)?;
+    let exec = container.exec(process, stdio, &ExecOptions::default())?;
     Ok(end(exec.pidfd.as_fd(), reader))
 }
 
@@ -107,15 +107,20 @@ fn terminal() {
     container.start().unwrap();
     let mut process = shell("tty; stty size; echo x > /dev/tty");
     process.terminal = true;
-    let exec =
-        container.exec(&process, Stdio::Console { size: Some(ConsoleSize { height: 2, width: 3 }) }).unwrap();
+    let exec = container
+        .exec(
+            &process,
+            Stdio::Console { size: Some(ConsoleSize { height: 2, width: 3 }) },
+            &ExecOptions::default(),
+        )
+        .unwrap();
     let own = shown(exec.console.unwrap());
     assert_eq!(own.replace('\r', ""), "/dev/pts/1\n2 3\nx\n");
     assert_eq!(wait(exec.pidfd.as_fd()), 0);
     let text = shown(container.take_console().unwrap()).replace('\r', "");
     assert!(text.starts_with("/dev/pts/0\n33 101\nout\ncrw--w----"), "{text}");
     assert!(text.contains(" 1000 "), "{text}");
-    assert_eq!(wait(container.pidfd()), 5);
+    assert_eq!(wait(container.pidfd().unwrap()), 5);
     container.delete().unwrap();
     fixture.assert_nothing_left();
 }
@@ -131,7 +136,7 @@ fn refused() {
     assert_eq!(run(&container, &shell("true")).unwrap().code, 0);
     container.cgroup().freeze().unwrap();
     container.kill_all().unwrap();
-    assert_eq!(wait(container.pidfd()), 137, "also what is frozen dies");
+    assert_eq!(wait(container.pidfd().unwrap()), 137, "also what is frozen dies");
     let error = run(&container, &shell("true")).unwrap_err();
     assert_eq!(error.causes(), ["it is not running"]);
     container.delete().unwrap();

@@ -5,6 +5,7 @@
 
 mod cgroups;
 mod confinement;
+mod detached;
 mod execs;
 mod lifecycle;
 mod mounts;
@@ -22,9 +23,16 @@ fn main() {
         println!("containers: skipped, needs root");
         return;
     }
-    let tests: Vec<Test> =
-        [programs::TESTS, confinement::TESTS, cgroups::TESTS, execs::TESTS, lifecycle::TESTS, mounts::TESTS]
-            .concat();
+    let tests: Vec<Test> = [
+        programs::TESTS,
+        confinement::TESTS,
+        cgroups::TESTS,
+        execs::TESTS,
+        lifecycle::TESTS,
+        detached::TESTS,
+        mounts::TESTS,
+    ]
+    .concat();
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.iter().filter(|(name, _)| name.contains(&filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(test));

@@ -95,7 +95,7 @@ impl Fixture {
         let bundle_path = self.path("bundle");
         let rootfs = self.rootfs.as_ref().map_or(Rootfs::Spec, Rootfs::Mount);
         let bundle = Bundle { id: &self.id, spec: &self.spec, path: &bundle_path, rootfs };
-        create(bundle, stdio, self.options)
+        create(bundle, stdio, self.options.clone())
     }
 
     /// Creates it with its output on a pipe.
@@ -111,7 +111,7 @@ impl Fixture {
             container.delete().unwrap();
             return Err(error);
         }
-        let ended = end(container.pidfd(), reader);
+        let ended = end(container.pidfd().unwrap(), reader);
         container.delete()?;
         self.assert_nothing_left();
         Ok(ended)

@@ -56,7 +56,21 @@ struct Made {
     log: Option<JsonLog>,
     listener: OwnedFd,
     state: TaskState,
-    netns: OwnedFd,
+    held: Held,
+}
+
+/// Init's namespaces that outlive it when it reboots, so that ids and addresses stay.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) netns: OwnedFd,
+    /// `None` where it is the shim's own.
+    pub(super) userns: Option<OwnedFd>,
+}
+
+impl Held {
+    fn of(container: &Container) -> Result<Self> {
+        Ok(Self { netns: container.netns()?, userns: container.userns()? })
+    }
 }
 
 impl Made {
@@ -77,10 +91,8 @@ impl Made {
             restarts: 0,
             exit: None,
         };
-        let netns = container.netns().try_clone_to_owned();
-        let netns = netns.map_err(|error| Error::io("cannot hold the container's network namespace", error));
-        match bundle.record(&state).and(netns) {
-            Ok(netns) => Ok(Self { container, streams, log, listener, state, netns }),
+        match bundle.record(&state).and_then(|()| Held::of(&container)) {
+            Ok(held) => Ok(Self { container, streams, log, listener, state, held }),
             Err(error) => {
                 container.delete()?;
                 Err(error)
@@ -90,12 +102,15 @@ impl Made {
 
     /// Tells the engine.
     fn into_task(self, bundle: Bundle, mut origin: Connection, oom: OomProtection) -> Task {
-        let Self { container, streams, log, listener, state, netns } = self;
+        let Self { container, streams, log, listener, state, held } = self;
         let warnings = container.warnings().to_vec();
-        origin.send(&Reply::Created { init: state.init, warnings }, vec![netns]);
+        // A copy that cannot be made is missed by the engine, which then undoes all this.
+        let netns = held.netns.try_clone().into_iter().collect();
+        origin.send(&Reply::Created { init: state.init, warnings }, netns);
         Task {
             bundle,
             state,
+            held,
             container: Some(container),
             streams,
             log,
@@ -125,7 +140,8 @@ pub(super) fn create(bundle: &Bundle, spec: &Spec, oom: &OomProtection) -> Resul
         path: &bundle.path,
         rootfs: Rootfs::Mount(&bundle.task.rootfs),
     };
-    let options = Options { die_with_parent: true, delegate_cgroup: bundle.task.system };
+    let options =
+        Options { die_with_parent: true, delegate_cgroup: bundle.task.system, ..Options::default() };
     let mut container = oom.lifted(|| sampan_runtime::create(description, stdio, options))?;
     match container.take_console().map(|master| streams.connect_console(master)) {
         None | Some(Ok(())) => Ok((container, streams)),

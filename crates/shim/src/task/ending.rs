@@ -9,7 +9,8 @@ use rustix::{
     fd::{AsRawFd as _, OwnedFd},
     process::Signal,
 };
-use sampan_sys::{failpoint, pidfd};
+use sampan_runtime::Container;
+use sampan_sys::failpoint;
 use sampan_types::{
     Error, ErrorKind, ExitRecord, Result,
     spec::{NamespaceKind, Spec},
@@ -20,7 +21,7 @@ use std::time::{Instant, SystemTime};
 impl Task {
     /// Init has ended, perhaps.
     pub(super) fn init_ready(&mut self) {
-        let Some(ended) = self.container.as_ref().and_then(|container| Ended::reap(container.pidfd())) else {
+        let Some(ended) = self.container.as_ref().and_then(Container::pidfd).and_then(Ended::reap) else {
             return;
         };
         failpoint("shim.exited");
@@ -41,7 +42,7 @@ impl Task {
     pub(super) fn kill_init(&self) {
         if let Some(container) = &self.container {
             // Fails only when init has ended, which is seen by its descriptor.
-            let _ = pidfd::send_signal(container.pidfd(), Signal::KILL.as_raw());
+            let _ = container.kill(Signal::KILL);
         }
     }
 
@@ -74,15 +75,11 @@ impl Task {
                 .hint("read its log: sampan logs"));
         }
         let Some(container) = self.container.take() else { return Ok(()) };
-        let held = |error| Error::io(what(), error);
-        let netns = container.netns().try_clone_to_owned().map_err(held)?;
-        let userns =
-            container.userns().map(|userns| userns.try_clone_to_owned()).transpose().map_err(held)?;
         container.delete()?;
         self.drain_outputs();
         let mut spec = self.bundle.spec()?;
-        keep_namespace(&mut spec, NamespaceKind::Network, &netns);
-        if let Some(userns) = &userns {
+        keep_namespace(&mut spec, NamespaceKind::Network, &self.held.netns);
+        if let Some(userns) = &self.held.userns {
             keep_namespace(&mut spec, NamespaceKind::User, userns);
         }
         let (container, streams) = create::create(&self.bundle, &spec, &self.oom)?;

@@ -6,6 +6,7 @@ use rustix::{
     fd::{AsFd as _, BorrowedFd},
     io::Errno,
 };
+use sampan_runtime::Container;
 use sampan_types::{Error, Result, task::TaskStatus};
 use std::time::{Duration, Instant};
 
@@ -66,8 +67,9 @@ impl Task {
                 add(Source::ExecConsole(*number), (console, PollFlags::IN));
             }
         }
-        if let (Some(container), true) = (&self.container, self.state.status != TaskStatus::Stopped) {
-            add(Source::Init, (container.pidfd(), PollFlags::IN));
+        let init = self.container.as_ref().and_then(Container::pidfd);
+        if let (Some(init), true) = (init, self.state.status != TaskStatus::Stopped) {
+            add(Source::Init, (init, PollFlags::IN));
         }
         watched
     }

@@ -6,7 +6,7 @@ use rustix::{
     event::PollFlags,
     fd::{BorrowedFd, OwnedFd},
 };
-use sampan_runtime::Stdio;
+use sampan_runtime::{Container, ExecOptions, Stdio};
 use sampan_sys::pidfd;
 use sampan_types::{
     Error, ErrorKind, Result, spec,
@@ -108,7 +108,7 @@ impl Task {
                     .because(why)
             })?),
         };
-        let exec = self.oom.lifted(|| container.exec(process, stdio))?;
+        let exec = self.oom.lifted(|| container.exec(process, stdio, &ExecOptions::default()))?;
         let process = ProcessId { pid: exec.pid, start: exec.start_time };
         let console = exec.console.as_ref().map(OwnedFd::try_clone).transpose();
         self.exec_count += 1;
@@ -140,7 +140,7 @@ impl Task {
     /// Init, or an exec's process, while it has not been reaped.
     fn process(&self, exec: Option<u32>) -> Option<BorrowedFd<'_>> {
         match exec {
-            None => self.container.as_ref().map(|container| container.pidfd()),
+            None => self.container.as_ref().and_then(Container::pidfd),
             Some(number) => self.execs.get(&number).map(Exec::pidfd),
         }
     }

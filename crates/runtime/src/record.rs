@@ -1,0 +1,25 @@
+//! What is kept of a container for later processes.
+
+use crate::idmap::IdMaps;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A container's facts that are not in its specification: written down by who created it, read by [`crate::Container::open`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Init's number in the namespace of who created it.
+    pub pid: i32,
+    /// Init's start time in clock ticks after boot: with the number it identifies the process.
+    pub start_time: u64,
+    /// Path of its control group, as it was asked for or found.
+    pub cgroup: String,
+    /// Where it waits, or waited, to be started.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<PathBuf>,
+    /// The id maps of its user namespace, where it is not the runtime's.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) maps: Option<IdMaps>,
+}
