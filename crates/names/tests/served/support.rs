@@ -19,7 +19,7 @@ use std::{
 
 /// Environment variable with the directory of a process that a test starts.
 pub(crate) const DIRECTORY: &str = "SAMPAN_TEST_NAMES";
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one answer is waited for. Datagrams may be lost, as when a socket changes hands.
 const ANSWER: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,13 @@ use std::{
 fn run(executable: &Executable, script: &str) -> String {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let argv = ["sh", "-c", script].map(|word| CString::new(word).unwrap());
-    let child = executable.spawn(&argv, &[c"A=b".to_owned()], theirs.as_fd()).unwrap();
+    let child = loop {
+        match executable.spawn(&argv, &[c"A=b".to_owned()], theirs.as_fd()) {
+            // A child that another test's thread is just starting has the copy open for writing until its own execve.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            child => break child.unwrap(),
+        }
+    };
     drop(theirs);
     let mut text = String::new();
     ours.read_to_string(&mut text).unwrap();
