@@ -34,6 +34,11 @@ pub(crate) enum Verb {
         /// Run only the tests whose name contains this
         filter: Option<String>,
     },
+    /// Hold our OCI runtime against runc and crun, case by case, and write docs/dev/conformance.md
+    Conformance {
+        /// Run only the cases whose name contains this, and write nothing
+        filter: Option<String>,
+    },
     /// Check the rules that the compiler does not know: crate edges, no async in the sync rings, licences
     Tidy,
     /// Run a command in a small VM with cgroup v2 and systemd

@@ -55,23 +55,8 @@ fn make(sampan: &Path, root: &Path, name: &str, words: &[&str]) -> Result<()> {
 pub(crate) fn key() -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for writer in WRITERS {
-        hash(&repo::root().join("crates").join(writer).join("src"), &mut hasher)?;
+        repo::hash(&repo::root().join("crates").join(writer).join("src"), &mut hasher)?;
     }
     format!("{IMAGES:?}").hash(&mut hasher);
     Ok(format!("{:016x}", hasher.finish()))
-}
-
-fn hash(folder: &Path, hasher: &mut DefaultHasher) -> Result<()> {
-    let listed = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut paths = listed.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            hash(&path, hasher)?;
-        } else {
-            path.hash(hasher);
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?.hash(hasher);
-        }
-    }
-    Ok(())
 }

@@ -3,10 +3,13 @@
 mod args;
 mod artifacts;
 mod bench;
+mod conformance;
 mod demo;
 mod images;
+mod mirror;
 mod outcome;
 mod packages;
+mod peers;
 mod repo;
 mod run;
 mod setup;
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         args::Verb::Setup { groups } => setup::run(&groups).map(|_| 0),
         args::Verb::Demo { keep } => demo::run(keep),
         args::Verb::Test { lane, filter } => test::run(lane, filter.as_deref()),
+        args::Verb::Conformance { filter } => conformance::run(filter.as_deref()),
         args::Verb::Tidy => tidy::run(),
         args::Verb::Vm { release, command } => vm::run(&release, &command),
         args::Verb::Bench { what, rounds, install } => bench::run(what, rounds, install),

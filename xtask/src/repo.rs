@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _};
 use std::path::{Path, PathBuf};
 
 /// The checkout that this tool was built from.
@@ -24,4 +25,20 @@ pub(crate) fn lock(name: &str) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
+}
+
+/// Adds the names and contents of all files below a folder to a digest.
+pub(crate) fn hash(folder: &Path, hasher: &mut DefaultHasher) -> Result<()> {
+    let listed = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths = listed.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            hash(&path, hasher)?;
+        } else {
+            path.hash(hasher);
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?.hash(hasher);
+        }
+    }
+    Ok(())
 }

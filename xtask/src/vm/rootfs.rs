@@ -2,7 +2,7 @@
 
 use super::{cache, initramfs};
 use crate::steps::clock;
-use crate::{repo, run};
+use crate::{mirror, repo, run};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -153,40 +153,8 @@ fn mmdebstrap(release: &str, rootfs: &Path, log: &Path) -> Result<()> {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
     }
     command.arg(format!("--customize-hook={KERNEL}")).arg(release).arg(rootfs);
-    command.args(mirrors(release)?);
+    command.args(mirror::sources_of(release)?);
     run::logged(&mut command, log)
-}
-
-/// The machine's own Debian mirrors as lines of a sources list for `release`; none when apt has no index yet, and then
-/// mmdebstrap takes its default.
-fn mirrors(release: &str) -> Result<Vec<String>> {
-    let format = "$(ORIGIN) $(REPO_URI) $(RELEASE)";
-    let listing = run::stdout(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        format,
-        "Created-By: Packages",
-    ]))?;
-    Ok(sources(&listing, release))
-}
-
-/// Turns apt's `origin uri suite` lines into sources of `release`, one for each of Debian's archives.
-fn sources(listing: &str, release: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for line in listing.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let &["Debian", uri, suite] = words.as_slice() else { continue };
-        let suite = match suite.split_once('-') {
-            Some((_, "security")) => format!("{release}-security"),
-            Some(_) => continue,
-            None => release.to_owned(),
-        };
-        let source = format!("deb {uri} {suite} main");
-        if !lines.contains(&source) {
-            lines.push(source);
-        }
-    }
-    lines
 }
 
 /// Adds the runner and takes away what only costs time.
@@ -215,23 +183,4 @@ fn configure(rootfs: &Path) -> Result<()> {
     write("etc/hosts", "127.0.0.1 localhost vm\n::1 localhost\n")?;
     write("etc/resolv.conf", "")?;
     write("etc/machine-id", "6d0f8d7d6a5f4b0c9a0d7f2c1b3e4a55\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_debians_own_archives_are_taken_and_moved_to_the_release() {
-        let listing = "Debian http://a.test/debian/ bookworm\nDebian http://a.test/debian/ bookworm-updates\n\
-                       Debian http://a.test/debian-security/ bookworm-security\nOther http://b.test/ bookworm\n";
-        assert_eq!(
-            sources(listing, "trixie"),
-            [
-                "deb http://a.test/debian/ trixie main",
-                "deb http://a.test/debian-security/ trixie-security main"
-            ]
-        );
-        assert!(sources("", "trixie").is_empty());
-    }
 }

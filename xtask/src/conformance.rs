@@ -1,0 +1,89 @@
+//! `cargo xtask conformance`: the suite in `tests/oci` on runc, crun and ours, side by side.
+
+mod behind;
+mod cached;
+mod hugetlb;
+mod page;
+mod suite;
+
+use behind::Behind;
+use suite::Verdicts;
+
+use crate::args::Group;
+use crate::artifacts::{self, Artifact};
+use crate::{peers, repo, run, setup};
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// One runtime and how it fared.
+#[derive(Debug)]
+struct Column {
+    /// `runc`, `crun` or `sampan`.
+    pub(crate) name: String,
+    /// The first line of what it says of its version.
+    pub(crate) version: String,
+    /// Each case's end.
+    pub(crate) verdicts: Verdicts,
+    /// Whether the verdicts are those of an earlier run.
+    pub(crate) from_cache: bool,
+}
+
+/// Where the page is.
+const PAGE: &str = "docs/dev/conformance.md";
+
+/// Builds, runs all three, shows the table, and without a filter writes the page. Gives 0 if ours is nowhere behind.
+pub(crate) fn run(filter: Option<&str>) -> Result<u8> {
+    if !run::is_root() {
+        bail!("the suite makes containers for root: run `cargo xtask conformance` as root");
+    }
+    setup::run(&[Group::Test])?;
+    let [_, shim] = artifacts::programs(&["--quiet"])?;
+    let built =
+        artifacts::build(&["test", "--quiet", "--package", "sampan-tests", "--test", "oci", "--no-run"])?;
+    let suite = built.iter().find(|artifact| artifact.name == "oci").context("cargo built no suite")?;
+    let columns = side_by_side(suite, &shim, filter)?;
+    let behind = Behind::read()?;
+    println!("{}", page::summary(&columns));
+    if filter.is_none() {
+        let path = repo::root().join(PAGE);
+        std::fs::write(&path, page::page(&columns, &behind))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        println!("written to {PAGE}");
+    }
+    let ours = columns.last().context("no runtime was run")?;
+    let complaints = behind.complaints(&ours.verdicts);
+    complaints.iter().for_each(|complaint| println!("FAILED   {complaint}"));
+    Ok(u8::from(!complaints.is_empty()))
+}
+
+/// The verdicts of runc, crun and, last, ours.
+fn side_by_side(suite: &Artifact, shim: &Path, filter: Option<&str>) -> Result<Vec<Column>> {
+    let _hugetlb = hugetlb::ensure()?;
+    let mut columns = Vec::new();
+    for peer in peers::ensure()? {
+        let known = if filter.is_none() { cached::read(&peer)? } else { None };
+        let from_cache = known.is_some();
+        let verdicts = match known {
+            Some(verdicts) => verdicts,
+            None => suite::run(suite, &words(&[&peer.program]), peer.name, filter)?,
+        };
+        if filter.is_none() && !from_cache {
+            cached::write(&peer, &verdicts)?;
+        }
+        columns.push(Column { name: peer.name.to_owned(), version: peer.version, verdicts, from_cache });
+    }
+    let verdicts = suite::run(suite, &words(&[shim, Path::new("oci")]), "sampan", filter)?;
+    let version = format!("sampan {}", env!("CARGO_PKG_VERSION"));
+    columns.push(Column { name: "sampan".to_owned(), version, verdicts, from_cache: false });
+    Ok(columns)
+}
+
+/// A runtime's words for the environment of the suite.
+fn words(parts: &[&Path]) -> String {
+    parts.iter().map(|part| part.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// The sources of the suite.
+fn sources() -> [PathBuf; 2] {
+    ["oci", "src"].map(|folder| repo::root().join("tests").join(folder))
+}
