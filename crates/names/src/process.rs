@@ -1,16 +1,26 @@
 //! The process: one at a time, started when needed.
 
 use crate::serve;
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    io::Errno,
+    process::{Flock, FlockType, Pid, Signal, fcntl_getlk, kill_process},
+};
 use sampan_types::{Error, ErrorKind, Result};
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    fs::{self, File},
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
-/// The file whose lock the serving process holds.
+/// The file whose lock the serving process holds. It is a record lock (fcntl(2)): the kernel says which process has it, children do not
+/// inherit it, and it ends with the process, however that ends.
 const LOCK_FILE: &str = "lock";
+
+/// How long a process that is told to end may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts the process unless it runs; does not wait for it. `argv` is the program and arguments that call [`run`].
 /// To be called after publishing: the process ends only when it has seen, with its lock given back, that nothing is
@@ -20,15 +30,9 @@ const LOCK_FILE: &str = "lock";
 /// [`ErrorKind::InvalidInput`] for an empty `argv`; those of making the directory and starting a program.
 pub fn ensure_running(dir: &Path, argv: &[String]) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Error::io(format!("cannot make {}", dir.display()), error))?;
-    let lock = open_lock(dir)?;
-    // Shared: two that look at once do not take each other for the process.
-    match lock.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => return Ok(()),
-        Err(TryLockError::Error(error)) => return Err(Error::io(cannot_lock(dir), error)),
-        Ok(()) => {}
+    if holder(dir, &open_lock(dir)?)?.is_some() {
+        return Ok(());
     }
-    // Given back before the process looks for it; closing alone would leave it to what another thread is just starting.
-    lock.unlock().map_err(|error| Error::io(cannot_lock(dir), error))?;
     let [program, arguments @ ..] = argv else {
         return Err(Error::new(ErrorKind::InvalidInput, "cannot start the names process")
             .because("its command line is empty"));
@@ -44,7 +48,7 @@ pub fn ensure_running(dir: &Path, argv: &[String]) -> Result<()> {
 }
 
 /// Serves the networks in `dir` until none of them has had an endpoint for ten seconds. Ends at once where another
-/// process serves them. The caller has only one thread.
+/// process serves them, and where there is none to serve: what it was started for is over. The caller has only one thread.
 ///
 /// # Errors
 /// Those of locking and reading the directory, and of starting the asynchronous runtime.
@@ -57,13 +61,14 @@ pub fn run(dir: &Path) -> Result<()> {
         .map_err(|error| Error::io("cannot start the names process", error))?;
     loop {
         let lock = open_lock(dir)?;
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(Error::io(cannot_lock(dir), error)),
+        match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(()),
+            Err(errno) => return Err(Error::io(cannot_lock(dir), errno.into())),
             Ok(()) => {}
         }
-        write_pid(&lock).map_err(|error| Error::io(cannot_lock(dir), error))?;
-        runtime.block_on(serve::until_idle(dir))?;
+        if serve::has_endpoints(dir)? {
+            runtime.block_on(serve::until_idle(dir))?;
+        }
         drop(lock);
         // What was published after the last look and before the lock was given back found the lock held.
         if !serve::has_endpoints(dir)? {
@@ -72,28 +77,34 @@ pub fn run(dir: &Path) -> Result<()> {
     }
 }
 
-/// Ends the process, if it runs: its networks are gone, and nobody is to wait until it sees that by itself.
+/// Ends the process, if it runs, and waits until it is gone, so that the next one is not taken for it: its networks are gone, and
+/// nobody is to wait until it sees that by itself.
 ///
 /// # Errors
-/// Those of reading the lock and of kill(2).
+/// Those of reading the lock and of kill(2); [`ErrorKind::Unavailable`] where it does not end.
 pub fn stop(dir: &Path) -> Result<()> {
-    let file = dir.join(LOCK_FILE);
-    let Ok(lock) = File::open(&file) else { return Ok(()) };
-    if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-        return Ok(());
+    let Ok(lock) = File::open(dir.join(LOCK_FILE)) else { return Ok(()) };
+    let Some(pid) = holder(dir, &lock)? else { return Ok(()) };
+    match kill_process(pid, Signal::TERM) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(Error::io(format!("cannot end the names process {pid:?}"), errno.into())),
     }
-    // Whoever holds the lock has written its number first.
-    let text = fs::read_to_string(&file).map_err(|error| Error::io(cannot_lock(dir), error))?;
-    let Some(pid) = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw) else { return Ok(()) };
-    match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(errno) => Err(Error::io(format!("cannot end the names process {pid:?}"), errno.into())),
+    let start = Instant::now();
+    while holder(dir, &lock)? == Some(pid) {
+        if start.elapsed() > PATIENCE {
+            return Err(Error::new(ErrorKind::Unavailable, format!("cannot end the names process {pid:?}"))
+                .because(format!("it is still there after {} seconds", PATIENCE.as_secs())));
+        }
+        thread::sleep(Duration::from_millis(2));
     }
+    Ok(())
 }
 
-fn write_pid(mut lock: &File) -> io::Result<()> {
-    lock.set_len(0)?;
-    writeln!(lock, "{}", std::process::id())
+/// The process that serves.
+fn holder(dir: &Path, lock: &File) -> Result<Option<Pid>> {
+    fcntl_getlk(lock, &Flock::from(FlockType::WriteLock))
+        .map(|held| held.and_then(|lock| lock.pid))
+        .map_err(|errno| Error::io(cannot_lock(dir), errno.into()))
 }
 
 fn open_lock(dir: &Path) -> Result<File> {

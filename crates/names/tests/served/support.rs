@@ -130,7 +130,7 @@ impl World {
     pub(crate) fn kill(&self) {
         if let Some(pid) = self.process() {
             Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-            until("the process's end", || self.process().is_none());
+            until("the process's end", || is_unlocked(self.dir.path()));
         }
     }
 }
@@ -234,5 +234,7 @@ pub(crate) fn ask(world: &World, server: &str, name: &str, kind: RecordType) -> 
 
 /// Whether a file has gone or a process has let it go.
 pub(crate) fn is_unlocked(dir: &Path) -> bool {
-    File::open(dir.join("lock")).unwrap().try_lock().is_ok()
+    use rustix::process::{Flock, FlockType, fcntl_getlk};
+    let lock = File::open(dir.join("lock")).unwrap();
+    fcntl_getlk(&lock, &Flock::from(FlockType::WriteLock)).unwrap().is_none()
 }
