@@ -10,6 +10,7 @@ use crate::{
     idmap::{self, write_file},
     init,
     process::{rlimits, stdio},
+    rootfs,
     setup::{Groups, Setup},
     sync::{Channel, MAX_FDS, Message, unexpected},
 };
@@ -134,7 +135,7 @@ fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Opti
     }
     if setup.has_user_namespace() {
         let userns = idmap::open(child.pid)?;
-        send_trees(channel, &init::make_trees(setup, &userns)?)?;
+        send_trees(channel, &rootfs::build::make_trees(setup, &userns)?)?;
     }
     let mut packet = channel.expect("create the container")?;
     if let Message::Hooks = packet.0 {

@@ -6,16 +6,8 @@ use crate::{
     gate::Gate,
     hooks,
     process::{self, program::Program, stdio},
-    rootfs::{
-        self,
-        cgroupfs::Hierarchies,
-        console::Console,
-        devices::{self, Nodes},
-        mounts::Rootfs,
-        options::{self, Bind},
-        paths, trees,
-    },
-    setup::{Groups, Root, Setup},
+    rootfs,
+    setup::{Groups, Setup},
     sync::{Channel, Message, unexpected},
     sysctl,
 };
@@ -24,11 +16,7 @@ use rustix::{
     process::{Gid, Uid},
     thread,
 };
-use sampan_sys::{
-    clone,
-    exec::close_on_exec_from,
-    mount::{Change, Propagation},
-};
+use sampan_sys::{clone, exec::close_on_exec_from};
 use sampan_types::{
     Error, Result,
     spec::{NamespaceKind, Status},
@@ -38,7 +26,6 @@ use std::{
     collections::VecDeque,
     ffi::CString,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
 };
 
 /// Runs in the process just cloned; gives its exit code where it does not become the program. It is in its new
@@ -126,7 +113,7 @@ fn become_created(
 ) -> Result<Program> {
     process::follow_runtime()?;
     rustix::process::setsid().cannot(|| "begin a session".into())?;
-    let mut trees = if setup.has_user_namespace() { receive_trees(channel)? } else { VecDeque::new() };
+    let trees = if setup.has_user_namespace() { receive_trees(channel)? } else { VecDeque::new() };
     if let Stdio::Fds(fds) = stdio {
         stdio::place(fds)?;
     }
@@ -134,7 +121,7 @@ fn become_created(
     if setup.has_user_namespace() {
         become_root()?;
     }
-    let console = build_root(setup, groups, stdio, channel, &mut trees)?;
+    let console = rootfs::build::build(setup, groups, stdio, trees, || run_create_hooks(setup, channel))?;
     if let Some(domain) = setup.personality {
         sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
     }
@@ -203,95 +190,6 @@ pub(crate) fn become_root() -> Result<()> {
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(errno) => Err(errno).cannot(|| "become the container's root".into()),
     }
-}
-
-/// From the host's root to the container's.
-fn build_root(
-    setup: &Setup<'_>,
-    groups: Groups<'_>,
-    stdio: &Stdio,
-    channel: &Channel,
-    trees: &mut VecDeque<OwnedFd>,
-) -> Result<Option<Console>> {
-    let spec = setup.bundle.spec;
-    rootfs::separate(setup.linux, setup.has_user_namespace())?;
-    let root = mount_root(setup, trees)?;
-    rootfs::attach_root(&root)?;
-    let mut rootfs = Rootfs::new(root, setup.bundle.path);
-    let hierarchies = Hierarchies {
-        layout: groups.cgroup.layout(),
-        path: groups.cgroup.path(),
-        namespace: setup.namespaces.has(NamespaceKind::Cgroup),
-    };
-    let mut own_dev = true;
-    for (mount, options) in &setup.mounts {
-        let tree = if options.bind.is_some() { trees.pop_front() } else { None };
-        rootfs.mount(mount, options, tree, &hierarchies)?;
-        own_dev &= options.bind.is_none() || rootfs::mounts::relative(&mount.destination) != Path::new("dev");
-    }
-    // A /dev that is the host's has all that it needs, and none of it is ours to change.
-    if own_dev {
-        let nodes = if setup.has_user_namespace() { Nodes::Bound } else { Nodes::Made };
-        devices::populate(&mut rootfs, &setup.linux.devices, nodes)?;
-    }
-    let console = match stdio {
-        Stdio::Console { size } => {
-            let console = Console::open(&rootfs.root, *size)?;
-            console.bind(&rootfs.root)?;
-            Some(console)
-        }
-        _ => None,
-    };
-    run_create_hooks(setup, channel)?;
-    paths::make_read_only(&rootfs, &setup.linux.readonly_paths)?;
-    paths::mask(&rootfs, &setup.linux.masked_paths)?;
-    let read_only = spec.root.as_ref().is_some_and(|root| root.readonly)
-        || matches!(setup.root, Root::Directory { read_only: true, .. });
-    rootfs.seal(read_only)?;
-    rootfs::pivot(&rootfs.root, setup.linux)?;
-    rootfs::propagate(setup.linux)?;
-    Ok(console)
-}
-
-fn mount_root(setup: &Setup<'_>, trees: &mut VecDeque<OwnedFd>) -> Result<OwnedFd> {
-    let mut bind = |path: &Path, bind: Bind| match trees.pop_front() {
-        Some(tree) => Ok(tree),
-        None => trees::clone(path, bind),
-    };
-    match &setup.root {
-        Root::Plain(path) => bind(path, Bind::All),
-        Root::Directory { source, .. } => bind(source, Bind::One),
-        Root::Union { union, .. } if trees.is_empty() => union.mount(),
-        Root::Union { union, anchors } => {
-            let count = union.cloned(anchors).len().min(trees.len());
-            union.mount_from(anchors, trees.drain(..count).collect())
-        }
-    }
-}
-
-/// The trees that the runtime makes for a container with a user namespace, in the order in which they are used: the root's
-/// first, then those of bind mounts.
-pub(crate) fn make_trees(setup: &Setup<'_>, userns: &OwnedFd) -> Result<Vec<OwnedFd>> {
-    let mut made = Vec::new();
-    for path in setup.root_directories() {
-        let plain = matches!(setup.root, Root::Plain(_));
-        let tree = trees::clone(path, if plain { Bind::All } else { Bind::One })?;
-        // A clone is a peer of a shared mount: what is mounted on it inside would appear on the host.
-        let propagation = Some(Propagation::Private);
-        // A bundle's directory is the caller's affair: its ids are as the specification says.
-        let idmap = if plain { None } else { Some(userns.as_fd()) };
-        Change { idmap, propagation, recursive: plain, ..Change::default() }
-            .apply(&tree)
-            .map_err(|error| trees::explain(error, format!("cannot map ids of {}", path.display())))?;
-        made.push(tree);
-    }
-    for (mount, options) in &setup.mounts {
-        let options: &options::Options<'_> = options;
-        if let Some(bind) = options.bind {
-            made.push(trees::bound(mount, options, bind, setup.bundle.path, Some(userns.as_fd()))?);
-        }
-    }
-    Ok(made)
 }
 
 fn run_create_hooks(setup: &Setup<'_>, channel: &Channel) -> Result<()> {

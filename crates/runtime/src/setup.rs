@@ -8,8 +8,9 @@ use crate::{
     namespaces::Namespaces,
     process::{self, capabilities::Sets, rlimits},
     rootfs::{
-        options,
+        build, options,
         overlay::{Anchors, Union},
+        trees::Idmaps,
     },
     seccomp::Filter,
     sysctl,
@@ -32,6 +33,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) maps: Option<IdMaps>,
     pub(crate) root: Root<'a>,
     pub(crate) mounts: Vec<(&'a spec::Mount, options::Options<'a>)>,
+    /// User namespaces for mounts with id maps of their own.
+    pub(crate) idmaps: Idmaps,
     pub(crate) sets: Sets,
     pub(crate) filter: Option<Filter>,
     pub(crate) personality: Option<u32>,
@@ -63,13 +66,22 @@ impl<'a> Setup<'a> {
         let namespaces = Namespaces::open(linux)?;
         check_names(&bundle, &namespaces)?;
         sysctl::check(spec, linux, &namespaces)?;
+        build::check_label(linux.mount_label.as_deref())?;
+        let maps = maps(linux, &namespaces)?;
         let mut mounts = Vec::with_capacity(spec.mounts.len());
         for mount in &spec.mounts {
-            mounts.push((mount, options::Options::parse(mount)?));
+            let mut options = options::Options::parse(mount)?;
+            options.read_link(mount, bundle.path)?;
+            if let Some(maps) = &maps {
+                options.drop_unmapped(mount, maps);
+            }
+            mounts.push((mount, options));
         }
+        let has_user_namespace = namespaces.has(NamespaceKind::User);
         let mut warnings = Vec::new();
         Ok(Self {
-            maps: maps(linux, &namespaces)?,
+            idmaps: Idmaps::make(&mut mounts, maps.as_ref(), has_user_namespace)?,
+            maps,
             root: root(&bundle)?,
             sets: Sets::parse(process.capabilities.as_ref(), &mut warnings),
             filter: linux.seccomp.as_ref().map(Filter::compile).transpose()?,

@@ -7,6 +7,7 @@ pub mod channel;
 pub mod clone;
 pub mod exec;
 mod failpoint;
+pub mod file;
 pub mod memory;
 pub mod mount;
 pub mod netlink;

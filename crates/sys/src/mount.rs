@@ -7,6 +7,9 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
+/// linux/statfs.h; `libc` has none.
+const ST_NOSYMFOLLOW: u64 = 0x2000;
+
 /// A set of `MOUNT_ATTR_…`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Attr(u64);
@@ -38,9 +41,52 @@ impl Attr {
         self.0
     }
 
+    /// The bits that a less privileged mount namespace cannot take off its mounts (mount_namespaces(7)), with their names in mount(8).
+    pub const LOCKABLE: [(Self, &'static str); 6] = [
+        (Self::RDONLY, "ro"),
+        (Self::NOSUID, "nosuid"),
+        (Self::NODEV, "nodev"),
+        (Self::NOEXEC, "noexec"),
+        (Self::NOATIME, "noatime"),
+        (Self::NODIRATIME, "nodiratime"),
+    ];
+
+    /// Those of the mount that `file` is on (statvfs(3)).
+    ///
+    /// # Errors
+    /// What fstatfs(2) gives.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        let flags = rustix::fs::fstatvfs(file)?.f_flag.bits();
+        let own = [
+            (libc::ST_RDONLY, Self::RDONLY),
+            (libc::ST_NOSUID, Self::NOSUID),
+            (libc::ST_NODEV, Self::NODEV),
+            (libc::ST_NOEXEC, Self::NOEXEC),
+            (libc::ST_NOATIME, Self::NOATIME),
+            (libc::ST_NODIRATIME, Self::NODIRATIME),
+            (ST_NOSYMFOLLOW, Self::NOSYMFOLLOW),
+        ]
+        .into_iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .fold(Self::default(), |all, (_, attr)| all | attr);
+        let strict = flags & (libc::ST_NOATIME | libc::ST_RELATIME) == 0;
+        Ok(if strict { own | Self::STRICTATIME } else { own })
+    }
+
     /// Whether no bit is set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether all bits of the other set are in this one.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// What is in this set and not in the other.
@@ -87,6 +133,11 @@ pub struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Whether nothing would be different.
+    pub fn is_nothing(&self) -> bool {
+        self.set.is_empty() && self.clear.is_empty() && self.propagation.is_none() && self.idmap.is_none()
+    }
+
     /// Changes the mount whose root `mount` refers to.
     ///
     /// # Errors

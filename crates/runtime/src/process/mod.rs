@@ -44,7 +44,6 @@ pub(crate) fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()>
         ("process.scheduler", process.scheduler.is_some()),
         ("process.ioPriority", process.io_priority.is_some()),
         ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
-        ("linux.mountLabel", some(&linux.mount_label)),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
         ("linux.netDevices", !linux.net_devices.is_empty()),

@@ -1,22 +1,22 @@
-//! The control groups as a container sees them.
+//! The control groups as a container sees them: its own group of each of the host's hierarchies, bound.
 //!
-//! With a cgroup namespace, mounts of its own whose root is the container's group; without one, the container's
-//! group of the host's mounts, bound.
+//! In a control group namespace of its own that is what a mount of its own would show (its root is the group that its maker was
+//! in), for one system call instead of five; only for a namespace that was joined, whose root is another group, the hierarchies
+//! are mounted.
 
 use super::{
     filesystem::Filesystem,
-    mounts::{Rootfs, attach},
+    mounts::Rootfs,
     options::{Bind, Options},
-    target::Missing,
     trees,
 };
 use crate::{
     cgroup::{Hierarchy, Layout},
     error::Cannot,
 };
-use rustix::fs::{Mode, OFlags};
-use sampan_sys::mount::Attr;
-use sampan_types::{Result, spec::Mount};
+use rustix::{fs::Mode, mount::MoveMountFlags};
+use sampan_sys::mount::{Attr, Change};
+use sampan_types::{ErrorKind, Result, spec::Mount};
 use std::os::fd::OwnedFd;
 
 /// What there is to mount.
@@ -28,6 +28,8 @@ pub(crate) struct Hierarchies<'a> {
     pub(crate) path: &'a str,
     /// Whether it has a cgroup namespace.
     pub(crate) namespace: bool,
+    /// Whether that one was made by somebody else.
+    pub(crate) joined: bool,
 }
 
 impl Hierarchies<'_> {
@@ -35,21 +37,36 @@ impl Hierarchies<'_> {
     pub(crate) fn is_unified(&self) -> bool {
         self.layout.v1.is_empty()
     }
+
+    /// The container's group of a hierarchy; `None` where it is to be mounted by itself.
+    fn bound(&self, hierarchy: &Hierarchy) -> Result<Option<OwnedFd>> {
+        if self.joined {
+            return Ok(None);
+        }
+        match trees::clone(&hierarchy.directory(self.path), Bind::One) {
+            // An ordinary user may have no group of its own.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            bound => bound.map(Some),
+        }
+    }
 }
 
 /// The version 2 hierarchy.
 pub(crate) fn unified(hierarchies: &Hierarchies<'_>, options: &Options<'_>) -> Result<OwnedFd> {
-    match (&hierarchies.layout.unified, hierarchies.namespace) {
-        (Some(hierarchy), false) => bound(hierarchy, hierarchies.path, options.set),
-        _ => {
-            let filesystem = Filesystem::open("cgroup2")?;
-            filesystem.set("source", b"cgroup")?;
-            for option in &options.filesystem {
-                filesystem.set_option(option)?;
+    let attr = options.attributes.of_new();
+    let Some(hierarchy) = &hierarchies.layout.unified else { return version_2(options, attr) };
+    let bound = match hierarchies.bound(hierarchy)? {
+        Some(bound) => bound,
+        None => match version_2(options, attr) {
+            // Without a namespace of its own a user namespace may only look at the host's.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                trees::clone(&hierarchy.mount, Bind::All)?
             }
-            filesystem.mount(options.set)
-        }
-    }
+            made => return made,
+        },
+    };
+    dress(&bound, attr, false)?;
+    Ok(bound)
 }
 
 /// Version 1: a tmpfs with a directory for each hierarchy, and one for version 2 in the hybrid layout.
@@ -59,35 +76,58 @@ pub(crate) fn mount_hierarchies(
     options: &Options<'_>,
     hierarchies: &Hierarchies<'_>,
 ) -> Result<()> {
+    let attr = options.attributes.of_new();
     let filesystem = Filesystem::open("tmpfs")?;
     filesystem.set("source", b"tmpfs")?;
     filesystem.set("mode", b"755")?;
-    let base = filesystem.mount(options.set.without(Attr::RDONLY))?;
-    // Attached before it is filled: on older kernels nothing can be mounted on a detached mount.
+    let base = filesystem.mount(attr.without(Attr::RDONLY))?;
+    // Attached before it is filled: before Linux 6.15 nothing can be mounted on a detached mount.
     let filled = base.try_clone().cannot(|| "keep a mount".into())?;
-    rootfs.attach(base, &mount.destination, Missing::Directory, options)?;
+    rootfs.attach(base, &mount.destination, options)?;
     for hierarchy in &hierarchies.layout.v1 {
-        let tree = match hierarchies.namespace {
-            true => version_1(hierarchy, options.set)?,
-            false => bound(hierarchy, hierarchies.path, options.set)?,
-        };
-        place(&filled, hierarchy.name(), &tree)?;
+        match hierarchies.bound(hierarchy)? {
+            Some(tree) => place(&filled, hierarchy.name(), &tree)?,
+            None if hierarchies.namespace => place(&filled, hierarchy.name(), &version_1(hierarchy)?)?,
+            None => continue,
+        }
         link_controllers(&filled, hierarchy.name())?;
     }
     if let Some(hierarchy) = &hierarchies.layout.unified {
-        let tree = match hierarchies.namespace {
-            true => Filesystem::open("cgroup2")?.mount(options.set)?,
-            false => bound(hierarchy, hierarchies.path, options.set)?,
-        };
-        place(&filled, "unified", &tree)?;
+        match hierarchies.bound(hierarchy)? {
+            Some(tree) => place(&filled, "unified", &tree)?,
+            None if hierarchies.namespace => {
+                place(&filled, "unified", &Filesystem::open("cgroup2")?.mount(Attr::default())?)?;
+            }
+            None => {}
+        }
     }
-    if options.set.bits() & Attr::RDONLY.bits() != 0 {
-        rootfs.seal_later(std::os::fd::AsFd::as_fd(&filled))?;
+    dress(&filled, attr, true)?;
+    if attr.contains(Attr::RDONLY) {
+        // There may be mounts to come whose mount points are missing.
+        Change { clear: Attr::RDONLY, ..Change::default() }
+            .apply(&filled)
+            .cannot(|| "keep the control groups' mount writable".into())?;
+        rootfs.seal_later(filled);
     }
     Ok(())
 }
 
-fn version_1(hierarchy: &Hierarchy, attr: Attr) -> Result<OwnedFd> {
+/// Bits are only added: in a user namespace the host's are locked.
+fn dress(tree: &OwnedFd, attr: Attr, recursive: bool) -> Result<()> {
+    let set = attr.without(Attr::ATIME).without(Attr::NODIRATIME);
+    Change { set, recursive, ..Change::default() }
+        .apply(tree)
+        .cannot(|| "set options of a control group's mount".into())
+}
+
+fn version_2(options: &Options<'_>, attr: Attr) -> Result<OwnedFd> {
+    let filesystem = Filesystem::open("cgroup2")?;
+    filesystem.set("source", b"cgroup")?;
+    filesystem.set_all(options)?;
+    filesystem.mount(attr)
+}
+
+fn version_1(hierarchy: &Hierarchy) -> Result<OwnedFd> {
     let filesystem = Filesystem::open("cgroup")?;
     filesystem.set("source", b"cgroup")?;
     match hierarchy.controllers.strip_prefix("name=") {
@@ -96,21 +136,15 @@ fn version_1(hierarchy: &Hierarchy, attr: Attr) -> Result<OwnedFd> {
             hierarchy.controllers.split(',').try_for_each(|controller| filesystem.set_flag(controller))?
         }
     }
-    filesystem.mount(attr)
+    filesystem.mount(Attr::default())
 }
 
-fn bound(hierarchy: &Hierarchy, path: &str, attr: Attr) -> Result<OwnedFd> {
-    let tree = trees::clone(&hierarchy.directory(path), Bind::One)?;
-    let options = Options { set: attr, ..Options::default() };
-    trees::apply(&tree, &options).cannot(|| "set options of a control group's mount".into())?;
-    Ok(tree)
-}
-
+/// On a tmpfs that is ours alone, names are safe: it has nothing but what is made here.
 fn place(base: &OwnedFd, name: &str, tree: &OwnedFd) -> Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::mkdirat(base, name, Mode::from_raw_mode(0o755))
-        .and_then(|()| rustix::fs::openat(base, name, flags, Mode::empty()))
-        .and_then(|target| attach(tree, &target))
+        .and_then(|()| {
+            rustix::mount::move_mount(tree, "", base, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        })
         .cannot(|| format!("attach the control groups of {name}"))
 }
 

@@ -1,6 +1,10 @@
 //! A terminal from the container's own devpts.
 
-use super::{options::Bind, target, trees};
+use super::{
+    options::Bind,
+    target::{self, LastLink, Missing},
+    trees,
+};
 use crate::error::{Cannot, invalid};
 use rustix::{
     fs::{FileType, OFlags, ResolveFlags, makedev},
@@ -51,11 +55,14 @@ impl Console {
         Ok(Self { master, slave })
     }
 
-    /// Shows the terminal as `/dev/console` of `root`.
+    /// Shows the terminal as `/dev/console` of `root`: on what is there itself, which no symbolic link leads elsewhere
+    /// (CVE-2025-52565).
     pub(crate) fn bind(&self, root: impl AsFd) -> Result<()> {
-        let target = target::open_or_create(root.as_fd(), Path::new("dev/console"), target::Missing::File)?;
-        let tree = trees::clone_at(&self.slave, Path::new(""), Bind::One)?;
-        super::mounts::attach(&tree, &target).cannot(|| "attach the terminal to /dev/console".into())
+        let path = Path::new("dev/console");
+        let target = target::open_or_create(root.as_fd(), path, Missing::File, LastLink::Keep)?;
+        trees::clone_of(&self.slave, Bind::One)
+            .and_then(|tree| super::mounts::attach(&tree, &target))
+            .cannot(|| "attach the terminal to /dev/console".into())
     }
 
     /// Makes it the calling session leader's terminal and standard streams, owned by `uid`; gives the master.

@@ -3,22 +3,19 @@
 use super::{
     mounts::{Rootfs, attach, relative},
     options::Bind,
-    target::{self, Missing},
+    target::{self, LastLink, Missing},
     trees,
 };
 use crate::error::{Cannot, invalid};
 use rustix::{
-    fs::{FileType, Gid, Mode, OFlags, Uid, makedev},
+    fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Uid, makedev},
     io::Errno,
 };
-use sampan_types::{Result, spec::Device};
+use sampan_types::{Error, Result, spec::Device};
 use std::{
     ffi::OsStr,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
-    path::{Path, PathBuf},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 /// Name, major and minor number.
@@ -33,6 +30,9 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "ptmx"),
 ];
 
+/// linux/magic.h
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
 /// How nodes come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nodes {
@@ -42,102 +42,164 @@ pub(crate) enum Nodes {
     Bound,
 }
 
-/// Fills `/dev` with the default nodes and links, then makes the others.
+/// What a node is to be.
+#[derive(Debug, Clone, Copy)]
+struct Node<'a> {
+    path: &'a Path,
+    kind: FileType,
+    number: Dev,
+    mode: Mode,
+    owner: Option<(Uid, Gid)>,
+}
+
+/// Fills `/dev` with the default nodes and links, then makes the others, which may be default ones with another mode.
+/// The creation mask must be empty.
 pub(crate) fn populate(rootfs: &mut Rootfs<'_>, devices: &[Device], nodes: Nodes) -> Result<()> {
-    let dev = target::open_or_create(rootfs.root.as_fd(), Path::new("dev"), Missing::Directory)?;
+    let dev =
+        target::open_or_create(rootfs.root.as_fd(), Path::new("dev"), Missing::Directory, LastLink::Follow)?;
     for (name, major, minor) in DEFAULT {
-        let device = Device {
-            path: PathBuf::from("/dev").join(name),
-            kind: "c".into(),
-            major: major.into(),
-            minor: minor.into(),
-            ..Device::default()
+        if devices.iter().any(|device| is_in_dev(device, name)) {
+            continue;
+        }
+        let node = Node {
+            path: Path::new(name),
+            kind: FileType::CharacterDevice,
+            number: makedev(major, minor),
+            mode: Mode::from_raw_mode(0o666),
+            owner: None,
         };
-        place(&dev, OsStr::new(name), &device, nodes)?;
-    }
-    for (to, name) in LINKS {
-        link(&dev, to, name)?;
-    }
-    for device in devices {
-        let path = relative(&device.path);
-        let redundant = path == Path::new("dev/ptmx")
-            || DEFAULT
-                .iter()
-                .any(|(name, ..)| path.strip_prefix("dev").is_ok_and(|rest| rest == Path::new(name)));
-        if !redundant {
-            let (parent, name) = target::open_parent(rootfs.root.as_fd(), path)?;
-            place(&parent, name, device, nodes)?;
+        match nodes {
+            Nodes::Made => node.make(&dev, OsStr::new(name)),
+            Nodes::Bound => node.bind(&dev, OsStr::new(name), &Path::new("/dev").join(name)),
         }
+        .map_err(|error| explain(error, &Path::new("/dev").join(name)))?;
+    }
+    LINKS.into_iter().try_for_each(|(to, name)| link(&dev, to, name))?;
+    // As the host has it: `/proc/kcore` is a choice of the kernel's configuration.
+    if rustix::fs::accessat(rustix::fs::CWD, "/proc/kcore", rustix::fs::Access::EXISTS, AtFlags::empty())
+        .is_ok()
+    {
+        link(&dev, "/proc/kcore", "core")?;
+    }
+    for device in devices.iter().filter(|device| !is_in_dev(device, "ptmx")) {
+        further(rootfs, device, nodes).map_err(|error| explain(error, &device.path))?;
     }
     Ok(())
 }
 
-fn place(parent: &OwnedFd, name: &OsStr, device: &Device, nodes: Nodes) -> Result<()> {
-    let name = name.as_bytes();
-    let made = match nodes {
-        Nodes::Made => make(parent, name, device),
-        Nodes::Bound => bind(parent, name, device),
-    };
-    made.map_err(|error| {
-        sampan_types::Error::new(error.kind(), format!("cannot make the device {}", device.path.display()))
-            .because(error)
-    })
+fn explain(error: Error, path: &Path) -> Error {
+    Error::new(error.kind(), format!("cannot make the device {}", path.display())).because(error)
 }
 
-fn make(parent: &OwnedFd, name: &[u8], device: &Device) -> Result<()> {
-    let kind = match device.kind.as_str() {
-        "c" | "u" => FileType::CharacterDevice,
-        "b" => FileType::BlockDevice,
-        "p" => FileType::Fifo,
-        kind => {
-            return Err(invalid("invalid device", format!("{kind:?} is no type of a device: c, b, u or p")));
-        }
-    };
-    let (Ok(major), Ok(minor)) = (u32::try_from(device.major), u32::try_from(device.minor)) else {
-        return Err(invalid(
-            "invalid device",
-            format!("no device has the numbers {}:{}", device.major, device.minor),
-        ));
-    };
-    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(0o666) & 0o7777);
-    match rustix::fs::mknodat(parent, name, kind, mode, makedev(major, minor)) {
-        Ok(()) => {}
-        // The image has one; it must be the right one, or what opens it gets something else.
-        Err(Errno::EXIST) => {
-            let stat = rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-                .cannot(|| "inspect the file in its place".into())?;
-            if FileType::from_raw_mode(stat.st_mode) != kind
-                || (kind != FileType::Fifo && stat.st_rdev != makedev(major, minor))
-            {
-                return Err(invalid("invalid device", "another file is in its place"));
+fn is_in_dev(device: &Device, name: &str) -> bool {
+    relative(&device.path).strip_prefix("dev").is_ok_and(|rest| rest == Path::new(name))
+}
+
+fn further(rootfs: &Rootfs<'_>, device: &Device, nodes: Nodes) -> Result<()> {
+    let node = Node::read(device)?;
+    let (parent, name) = target::open_parent(rootfs.root.as_fd(), relative(&device.path))?;
+    match nodes {
+        // A pipe is no device: everybody may make one.
+        Nodes::Bound if node.kind != FileType::Fifo => node.bind(&parent, name, &device.path),
+        _ => node.make(&parent, name),
+    }
+}
+
+impl<'a> Node<'a> {
+    fn read(device: &'a Device) -> Result<Self> {
+        let kind = match device.kind.as_str() {
+            "c" | "u" => FileType::CharacterDevice,
+            "b" => FileType::BlockDevice,
+            "p" => FileType::Fifo,
+            kind => {
+                let why = format!("{kind:?} is no type of a device: c, b, u or p");
+                return Err(invalid("invalid device", why));
             }
+        };
+        let numbers = format!("{}:{}", device.major, device.minor);
+        let (Ok(major), Ok(minor)) = (u32::try_from(device.major), u32::try_from(device.minor)) else {
+            return Err(invalid("invalid device", format!("no device has the numbers {numbers}")));
+        };
+        if kind == FileType::Fifo && (major, minor) != (0, 0) {
+            return Err(invalid("invalid device", format!("a pipe has no numbers, and these are {numbers}")));
         }
-        Err(Errno::PERM) => return bind(parent, name, device),
-        Err(errno) => return Err(errno).cannot(|| "make the node".into()),
+        let owner = (device.uid.is_some() || device.gid.is_some())
+            .then(|| (Uid::from_raw(device.uid.unwrap_or(0)), Gid::from_raw(device.gid.unwrap_or(0))));
+        Ok(Self {
+            path: &device.path,
+            kind,
+            number: makedev(major, minor),
+            mode: Mode::from_raw_mode(device.file_mode.unwrap_or(0o666) & 0o7777),
+            owner,
+        })
     }
-    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-    // The creation mask has taken bits of the mode away.
-    rustix::fs::chmodat(parent, name, mode, rustix::fs::AtFlags::empty()).cannot(|| "set its mode".into())?;
-    let owner = (device.uid.unwrap_or(0), device.gid.unwrap_or(0));
-    if owner != (0, 0) {
-        rustix::fs::chownat(parent, name, Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)), flags)
-            .cannot(|| "set its owner".into())?;
+
+    /// Whether a file is this node. A name may mean something else from one moment to the next, a descriptor does not.
+    fn check(&self, file: impl AsFd, why: &str) -> Result<Mode> {
+        let stat = rustix::fs::fstat(file).cannot(|| "inspect the node".into())?;
+        let number = if self.kind == FileType::Fifo { self.number } else { stat.st_rdev };
+        if FileType::from_raw_mode(stat.st_mode) != self.kind || number != self.number {
+            return Err(invalid("invalid device", why));
+        }
+        Ok(Mode::from_raw_mode(stat.st_mode & 0o7777))
     }
-    Ok(())
+
+    fn make(&self, parent: &OwnedFd, name: &OsStr) -> Result<()> {
+        match rustix::fs::mknodat(parent, name, self.kind, self.mode, self.number) {
+            Ok(()) if self.owner.is_none_or(|(uid, gid)| uid.is_root() && gid.is_root()) => Ok(()),
+            Ok(()) => self.settle(parent, name),
+            // The image has one; it must be the right one, or what opens it gets something else.
+            Err(Errno::EXIST) => self.settle(parent, name),
+            Err(Errno::PERM) => self.bind(parent, name, &Path::new("/dev").join(self.path)),
+            Err(errno) => Err(errno).cannot(|| "make the node".into()),
+        }
+    }
+
+    /// Gives the node that is there its owner and mode.
+    fn settle(&self, parent: &OwnedFd, name: &OsStr) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node =
+            rustix::fs::openat(parent, name, flags, Mode::empty()).cannot(|| "open the node".into())?;
+        let mode = self.check(&node, "another file is in its place")?;
+        if let Some((uid, gid)) = self.owner {
+            rustix::fs::chownat(&node, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+                .cannot(|| "set its owner".into())?;
+        }
+        if mode != self.mode {
+            change_mode(node.as_fd(), self.mode).cannot(|| "set its mode".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Shows the host's node of the same path on an empty file, or on what is there.
+    fn bind(&self, parent: &OwnedFd, name: &OsStr, host: &Path) -> Result<()> {
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = flags | OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY;
+        let target = match rustix::fs::openat(parent, name, create, Mode::from_raw_mode(0o666)) {
+            Err(Errno::EXIST) => rustix::fs::openat(parent, name, flags | OFlags::PATH, Mode::empty()),
+            made => made,
+        }
+        .cannot(|| "make the file to show it on".into())?;
+        let tree = trees::clone(host, Bind::One)?;
+        self.check(&tree, "the host has another file in its place")?;
+        attach(&tree, &target).cannot(|| format!("bind the host's {}", host.display()))
+    }
 }
 
-/// Shows the host's node of the same path on an empty file.
-fn bind(parent: &OwnedFd, name: &[u8], device: &Device) -> Result<()> {
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::openat(parent, name, flags | OFlags::EXCL, Mode::from_raw_mode(0o666)) {
-        Ok(_) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno).cannot(|| "make the file to show it on".into()),
+/// Changes the mode of what a descriptor refers to. Before Linux 6.6 that takes a path, of a `/proc` that must be the kernel's.
+fn change_mode(file: BorrowedFd<'_>, mode: Mode) -> std::io::Result<()> {
+    match sampan_sys::file::change_mode(file, mode.as_raw_mode()) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NOSYS) => {}
+        changed => return changed,
     }
-    let target =
-        rustix::fs::openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .cannot(|| "open the file to show it on".into())?;
-    let tree = trees::clone(&device.path, Bind::One)?;
-    attach(&tree, &target).cannot(|| format!("bind the host's {}", device.path.display()))
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
+    if rustix::fs::fstatfs(&descriptors)?.f_type != PROC_SUPER_MAGIC {
+        return Err(std::io::Error::other("/proc is not the kernel's"));
+    }
+    let name = file.as_raw_fd().to_string();
+    Ok(rustix::fs::chmodat(&descriptors, name, mode, AtFlags::empty())?)
 }
 
 fn link(dev: &OwnedFd, to: &str, name: &str) -> Result<()> {
@@ -150,7 +212,7 @@ fn link(dev: &OwnedFd, to: &str, name: &str) -> Result<()> {
             if same || name != "ptmx" {
                 return Ok(());
             }
-            rustix::fs::unlinkat(dev, name, rustix::fs::AtFlags::empty())
+            rustix::fs::unlinkat(dev, name, AtFlags::empty())
                 .and_then(|()| rustix::fs::symlinkat(to, dev, name))
                 .cannot(|| format!("link /dev/{name}"))
         }

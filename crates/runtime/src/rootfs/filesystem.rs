@@ -1,13 +1,14 @@
 //! New filesystems through fsopen(2) and its kin (Linux 5.2): a mount that exists before it is seen anywhere.
 
+use super::options::Options;
 use crate::error::Cannot;
 use rustix::{
     io::Errno,
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags},
+    mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags},
 };
 use sampan_sys::mount::Attr;
 use sampan_types::{Error, Result};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A filesystem on its way.
 #[derive(Debug)]
@@ -22,6 +23,27 @@ impl<'a> Filesystem<'a> {
         let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
             .cannot(|| format!("open the filesystem type {kind}"))?;
         Ok(Self { kind, context })
+    }
+
+    /// That of a mount, to be changed (Linux 5.2).
+    pub(crate) fn of_mount(mount: impl AsFd) -> Result<Filesystem<'static>> {
+        let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+        let context =
+            rustix::mount::fspick(mount, "", flags).cannot(|| "pick the mount's filesystem".into())?;
+        Ok(Filesystem { kind: "remount", context })
+    }
+
+    /// Changes it.
+    pub(crate) fn reconfigure(self, options: &Options<'_>) -> Result<()> {
+        self.set_all(options)?;
+        rustix::mount::fsconfig_reconfigure(&self.context)
+            .map_err(|errno| self.explain(errno, "change the filesystem".into()))
+    }
+
+    /// Sets what a mount's options have for the filesystem.
+    pub(crate) fn set_all(&self, options: &Options<'_>) -> Result<()> {
+        options.filesystem.iter().try_for_each(|option| self.set_option(option))?;
+        options.superblock.iter().try_for_each(|flag| self.set_flag(flag))
     }
 
     /// Sets an option as mount(8) has it: `key=value`, or a bare word.

@@ -4,20 +4,20 @@ use super::{
     cgroupfs,
     filesystem::Filesystem,
     options::{Bind, Options},
-    target::{self, Missing},
-    trees,
+    target::{self, LastLink, Missing},
+    trees::{self, Container},
 };
-use crate::error::Cannot;
-use rustix::{
-    fs::{FileType, ResolveFlags},
-    io::Errno,
-    mount::MoveMountFlags,
-};
+use crate::error::{Cannot, invalid};
+use rustix::{io::Errno, mount::MoveMountFlags};
 use sampan_sys::mount::{Attr, Change};
 use sampan_types::{Error, ErrorKind, Result, spec::Mount};
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Component, Path},
+    ffi::OsStr,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Component, Path, PathBuf},
 };
 
 /// A root filesystem under construction.
@@ -25,15 +25,45 @@ use std::{
 pub(crate) struct Rootfs<'a> {
     /// Its topmost mount at `/`.
     pub(crate) root: OwnedFd,
-    /// Relative sources start here.
-    pub(crate) bundle: &'a Path,
+    pub(crate) place: Place<'a>,
     /// Mounts that become read-only when all else is done.
     sealed: Vec<OwnedFd>,
 }
 
+/// What a root filesystem is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) container: Container<'a>,
+    /// Where the host has its directory, if it is one of a bundle.
+    pub(crate) directory: Option<&'a Path>,
+    /// Whether the container has a user namespace that is not the runtime's.
+    pub(crate) user_namespace: bool,
+    /// Whether it has a process namespace, and one for message queues, that are not the runtime's.
+    pub(crate) own_pids: bool,
+    pub(crate) own_queues: bool,
+    /// The SELinux label of what is mounted.
+    pub(crate) label: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// The path of a bind mount's source inside the root filesystem, where it lies there: what has been mounted so far shows
+    /// in it, and no symbolic link leads out of it.
+    pub(crate) fn inside(&self, mount: &Mount) -> Option<PathBuf> {
+        let source = self.container.bundle.join(mount.source.as_deref()?);
+        let inside = source.strip_prefix(self.directory?).ok()?;
+        let plain = !source.components().any(|component| component == Component::ParentDir);
+        plain.then(|| inside.to_path_buf())
+    }
+
+    /// Whether the runtime makes the tree of this mount for the child.
+    pub(crate) fn given(&self, mount: &Mount, options: &Options<'_>) -> bool {
+        self.user_namespace && options.makes_tree() && self.inside(mount).is_none()
+    }
+}
+
 impl<'a> Rootfs<'a> {
-    pub(crate) fn new(root: OwnedFd, bundle: &'a Path) -> Self {
-        Self { root, bundle, sealed: Vec::new() }
+    pub(crate) fn new(root: OwnedFd, place: Place<'a>) -> Self {
+        Self { root, place, sealed: Vec::new() }
     }
 
     /// Makes one mount. `tree` is what to bind, where the runtime has made it.
@@ -44,49 +74,100 @@ impl<'a> Rootfs<'a> {
         tree: Option<OwnedFd>,
         hierarchies: &cgroupfs::Hierarchies<'_>,
     ) -> Result<()> {
-        let destination = mount.destination.as_path();
-        let done = match (options.bind, mount.fs_type.as_deref().unwrap_or("none")) {
-            (Some(bind), _) => {
-                let tree = match tree {
-                    Some(tree) => tree,
-                    None => trees::bound(mount, options, bind, self.bundle, None)?,
-                };
-                let directory = target::is_directory(&tree).cannot(|| "inspect what is bound".into())?;
-                let missing = if directory { Missing::Directory } else { Missing::File };
-                self.attach(tree, destination, missing, options)
+        let done = if options.remount {
+            self.remount(mount, options)
+        } else if let Some(link) = &options.copied_link {
+            self.copy_link(&mount.destination, link)
+        } else if let Some(bind) = options.bind {
+            self.bind(mount, options, bind, tree)
+        } else {
+            match mount.fs_type.as_deref().unwrap_or_default() {
+                "cgroup" if !hierarchies.is_unified() => {
+                    cgroupfs::mount_hierarchies(self, mount, options, hierarchies)
+                }
+                "cgroup" | "cgroup2" => cgroupfs::unified(hierarchies, options)
+                    .and_then(|tree| self.attach(tree, &mount.destination, options)),
+                kind => self.mount_new(mount, options, kind),
             }
-            (None, "cgroup") if !hierarchies.is_unified() => {
-                cgroupfs::mount_hierarchies(self, mount, options, hierarchies)
-            }
-            (None, "cgroup" | "cgroup2") => {
-                let tree = cgroupfs::unified(hierarchies, options)?;
-                self.attach(tree, destination, Missing::Directory, options)
-            }
-            (None, kind) => self.mount_new(mount, options, kind),
         };
         done.map_err(|error| {
-            let what = format!("cannot mount on {}", destination.display());
+            let what = format!("cannot mount on {}", mount.destination.display());
             let hint = error.remedy().map(str::to_owned);
             let outer = Error::new(error.kind(), what).because(error);
             hint.into_iter().fold(outer, Error::hint)
         })
     }
 
+    fn bind(
+        &mut self,
+        mount: &Mount,
+        options: &Options<'_>,
+        bind: Bind,
+        tree: Option<OwnedFd>,
+    ) -> Result<()> {
+        let tree = match (tree, self.place.inside(mount)) {
+            (Some(tree), _) => tree,
+            (None, Some(inside)) => self.clone_inside(mount, options, bind, &inside)?,
+            (None, None) => self.place.container.bound(mount, options, bind)?,
+        };
+        self.attach(tree, &mount.destination, options)
+    }
+
+    fn clone_inside(
+        &self,
+        mount: &Mount,
+        options: &Options<'_>,
+        bind: Bind,
+        inside: &Path,
+    ) -> Result<OwnedFd> {
+        if self.place.user_namespace && options.idmap.is_some() {
+            let why = "what is bound lies in the root filesystem, where a user namespace cannot map ids";
+            return Err(invalid(format!("cannot bind {}", inside.display()), why));
+        }
+        let last = if options.keep_source_link { LastLink::Keep } else { LastLink::Follow };
+        let tree = target::open_with(&self.root, inside, last.flags(), rustix::fs::ResolveFlags::empty())
+            .and_then(|source| trees::clone_of(source, bind))
+            .cannot(|| format!("bind {} of the root filesystem", inside.display()))?;
+        self.place.container.dress(&tree, mount, options, bind)?;
+        Ok(tree)
+    }
+
+    /// A link like the source's; one that is there already must be the same.
+    fn copy_link(&self, destination: &Path, link: &OsStr) -> Result<()> {
+        let (parent, name) = target::open_parent(self.root.as_fd(), relative(destination))?;
+        match rustix::fs::symlinkat(link, &parent, name) {
+            Err(Errno::EXIST) => match rustix::fs::readlinkat(&parent, name, Vec::new()) {
+                Ok(found) if found.to_bytes() == link.as_bytes() => Ok(()),
+                _ => Err(invalid("cannot copy a symbolic link", "something else is in its place")),
+            },
+            made => made.cannot(|| format!("make a symbolic link to {}", Path::new(link).display())),
+        }
+    }
+
     fn mount_new(&mut self, mount: &Mount, options: &Options<'_>, kind: &str) -> Result<()> {
         let destination = mount.destination.as_path();
-        if matches!(kind, "proc" | "sysfs") {
-            self.refuse_symlink(destination)?;
-        }
-        let covered = target::open(&self.root, relative(destination)).ok();
-        // A tmpfs is still to be filled with mount points, and stays writable until all is done.
-        let late = kind == "tmpfs" && options.set.bits() & Attr::RDONLY.bits() != 0;
-        let attr = if late { options.set.without(Attr::RDONLY) } else { options.set };
-        let tree = match new_filesystem(mount, options, kind, attr, covered.as_ref()) {
-            // A network namespace that is not the container's own may not have its /sys mounted anew.
-            Err(error) if kind == "sysfs" && error.kind() == ErrorKind::PermissionDenied => {
-                host_sys(options)?
+        // An image must not lead the kernel's own trees elsewhere, where what is written to them later would go too.
+        let of_kernel = matches!(kind, "proc" | "sysfs" | "mqueue");
+        let last = if of_kernel { LastLink::Keep } else { options.last_link() };
+        let flags = last.flags() | rustix::fs::OFlags::DIRECTORY;
+        let opened =
+            target::open_with(&self.root, relative(destination), flags, rustix::fs::ResolveFlags::empty());
+        let covered = match opened {
+            Ok(covered) => Some(covered),
+            Err(Errno::NOENT) => None,
+            Err(Errno::NOTDIR | Errno::LOOP) if of_kernel => return Err(no_directory(destination)),
+            Err(errno) => return Err(errno).cannot(|| format!("open {}", destination.display())),
+        };
+        // A tmpfs is still to be filled with mount points, and stays writable until all is done; so does /dev.
+        let late =
+            options.attributes.read_only() && (kind == "tmpfs" || relative(destination) == Path::new("dev"));
+        let attr = options.attributes.of_new();
+        let attr = if late { attr.without(Attr::RDONLY) } else { attr };
+        let tree = match self.new_filesystem(mount, options, kind, attr, covered.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.host_tree(kind, attr).unwrap_or(Err(error))?
             }
-            result => result?,
+            made => made?,
         };
         if options.copy_up
             && let Some(covered) = &covered
@@ -95,27 +176,105 @@ impl<'a> Rootfs<'a> {
                 .cannot(|| format!("copy {} into its tmpfs", destination.display()))?;
         }
         if late {
-            self.seal_later(tree.as_fd())?;
+            self.seal_later(tree.try_clone().cannot(|| "keep a mount".into())?);
         }
-        self.attach(tree, destination, Missing::Directory, options)
+        let target = match covered {
+            Some(covered) => covered,
+            None => target::create(self.root.as_fd(), relative(destination), Missing::Directory, last)?,
+        };
+        self.attach_at(tree, &target, destination, options)
     }
 
-    /// Attaches a tree at a path inside, which is created as `missing` says.
-    pub(crate) fn attach(
+    fn new_filesystem(
+        &self,
+        mount: &Mount,
+        options: &Options<'_>,
+        kind: &str,
+        attr: Attr,
+        covered: Option<&OwnedFd>,
+    ) -> Result<OwnedFd> {
+        let filesystem = Filesystem::open(kind)?;
+        if let Some(source) = &mount.source {
+            filesystem.set("source", source.as_os_str().as_bytes())?;
+        }
+        filesystem.set_all(options)?;
+        if let Some(label) = self.place.label.filter(|_| !matches!(kind, "proc" | "sysfs" | "mqueue")) {
+            filesystem.set("context", label.as_bytes())?;
+        }
+        // A tmpfs looks like the directory it covers.
+        let has_mode = options.filesystem.iter().any(|option| option.starts_with("mode="));
+        if kind == "tmpfs"
+            && !has_mode
+            && let Some(covered) = covered
+        {
+            let stat = rustix::fs::fstat(covered).cannot(|| "inspect the mount point".into())?;
+            filesystem.set("mode", format!("{:o}", stat.st_mode & 0o7777).as_bytes())?;
+        }
+        filesystem.mount(attr)
+    }
+
+    /// The host's tree in place of one that the container may not mount anew: a user namespace may mount only what belongs to
+    /// namespaces of its own.
+    fn host_tree(&self, kind: &str, attr: Attr) -> Option<Result<OwnedFd>> {
+        let path = match kind {
+            "sysfs" => "/sys",
+            "proc" if !self.place.own_pids => "/proc",
+            "mqueue" if !self.place.own_queues => "/dev/mqueue",
+            _ => return None,
+        };
+        let cloned = trees::clone(Path::new(path), Bind::All).and_then(|tree| {
+            // Bits can only be added: the host's are locked here.
+            let set = Change { set: attr.without(Attr::ATIME), recursive: true, ..Change::default() };
+            set.apply(&tree).cannot(|| format!("set options of the host's {path}"))?;
+            Ok(tree)
+        });
+        Some(cloned)
+    }
+
+    /// Changes what is mounted.
+    fn remount(&self, mount: &Mount, options: &Options<'_>) -> Result<()> {
+        let destination = mount.destination.as_path();
+        let flags = options.last_link().flags();
+        let mounted =
+            target::open_with(&self.root, relative(destination), flags, rustix::fs::ResolveFlags::empty())
+                .cannot(|| format!("open {}", destination.display()))?;
+        if options.bind.is_none() && !(options.filesystem.is_empty() && options.superblock.is_empty()) {
+            Filesystem::of_mount(&mounted)?.reconfigure(options)?;
+        }
+        let bind = options.bind.unwrap_or(Bind::One);
+        self.place.container.dress(&mounted, mount, options, bind)?;
+        propagate(&mounted, destination, options)
+    }
+
+    /// Attaches a tree at a path inside, which is created where it is missing.
+    pub(crate) fn attach(&mut self, tree: OwnedFd, destination: &Path, options: &Options<'_>) -> Result<()> {
+        let path = relative(destination);
+        let last = options.last_link();
+        let opened = target::open_with(&self.root, path, last.flags(), rustix::fs::ResolveFlags::empty());
+        let target = match opened {
+            Err(Errno::NOENT) => {
+                let directory = target::is_directory(&tree).cannot(|| "inspect what is bound".into())?;
+                let missing = if directory { Missing::Directory } else { Missing::File };
+                target::create(self.root.as_fd(), path, missing, last)?
+            }
+            opened => opened.cannot(|| format!("open {} in the root filesystem", path.display()))?,
+        };
+        self.attach_at(tree, &target, destination, options)
+    }
+
+    fn attach_at(
         &mut self,
         tree: OwnedFd,
+        target: &OwnedFd,
         destination: &Path,
-        missing: Missing,
         options: &Options<'_>,
     ) -> Result<()> {
-        let target = target::open_or_create(self.root.as_fd(), relative(destination), missing)?;
-        refuse_other_kind(&tree, &target, destination)?;
-        attach(&tree, &target).cannot(|| format!("attach a mount on {}", destination.display()))?;
-        for &(propagation, recursive) in &options.propagation {
-            Change { propagation: Some(propagation), recursive, ..Change::default() }
-                .apply(&tree)
-                .cannot(|| format!("set the propagation of {}", destination.display()))?;
+        if let Err(errno) = attach(&tree, target) {
+            // The kernel says only "invalid argument" where a file is to cover a directory, or the other way round.
+            refuse_other_kind(&tree, target, destination)?;
+            return Err(errno).cannot(|| format!("attach a mount on {}", destination.display()));
         }
+        propagate(&tree, destination, options)?;
         if relative(destination).as_os_str().is_empty() {
             self.root = tree;
         }
@@ -123,36 +282,17 @@ impl<'a> Rootfs<'a> {
     }
 
     /// Has a mount made read-only at the end.
-    pub(crate) fn seal_later(&mut self, tree: BorrowedFd<'_>) -> Result<()> {
-        self.sealed.push(tree.try_clone_to_owned().cannot(|| "keep a mount".into())?);
-        Ok(())
+    pub(crate) fn seal_later(&mut self, tree: OwnedFd) {
+        self.sealed.push(tree);
     }
 
     /// Makes read-only what was to become so; then the root itself where asked for.
     pub(crate) fn seal(&mut self, root_too: bool) -> Result<()> {
         for mount in self.sealed.drain(..) {
-            trees::seal(&mount, false).cannot(|| "make a mount read-only".into())?;
+            trees::seal(&mount).cannot(|| "make a mount read-only".into())?;
         }
         if root_too {
-            trees::seal(&self.root, false).cannot(|| "make the root filesystem read-only".into())?;
-        }
-        Ok(())
-    }
-
-    /// An image must not lead the kernel's own trees elsewhere, where what is written to them later would go too.
-    fn refuse_symlink(&self, destination: &Path) -> Result<()> {
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW;
-        let refused =
-            match target::open_with(&self.root, relative(destination), flags, ResolveFlags::NO_SYMLINKS) {
-                Err(Errno::LOOP) => true,
-                Ok(found) => rustix::fs::fstat(&found)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory),
-                Err(_) => false,
-            };
-        if refused {
-            let what =
-                format!("filesystem of {} must be mounted on ordinary directory", destination.display());
-            return Err(Error::new(ErrorKind::InvalidInput, what));
+            trees::seal(&self.root).cannot(|| "make the root filesystem read-only".into())?;
         }
         Ok(())
     }
@@ -173,53 +313,22 @@ pub(crate) fn relative(path: &Path) -> &Path {
     components.as_path()
 }
 
-fn new_filesystem(
-    mount: &Mount,
-    options: &Options<'_>,
-    kind: &str,
-    attr: Attr,
-    covered: Option<&OwnedFd>,
-) -> Result<OwnedFd> {
-    let filesystem = Filesystem::open(kind)?;
-    if let Some(source) = &mount.source {
-        filesystem.set("source", source.as_os_str().as_encoded_bytes())?;
-    }
-    for option in &options.filesystem {
-        filesystem.set_option(option)?;
-    }
-    // A tmpfs looks like the directory it covers.
-    let has_mode = options.filesystem.iter().any(|option| option.starts_with("mode="));
-    if kind == "tmpfs"
-        && !has_mode
-        && let Some(covered) = covered
-    {
-        let stat = rustix::fs::fstat(covered).cannot(|| "inspect the mount point".into())?;
-        filesystem.set("mode", format!("{:o}", stat.st_mode & 0o7777).as_bytes())?;
-    }
-    let tree = filesystem.mount(attr)?;
-    if !options.set_all.is_empty() || !options.clear_all.is_empty() {
-        Change { set: options.set_all, clear: options.clear_all, ..Change::default() }
-            .apply(&tree)
-            .cannot(|| "set options of the mount".into())?;
-    }
-    Ok(tree)
+fn propagate(mounted: &OwnedFd, destination: &Path, options: &Options<'_>) -> Result<()> {
+    options.propagation.iter().try_for_each(|&(propagation, recursive)| {
+        Change { propagation: Some(propagation), recursive, ..Change::default() }
+            .apply(mounted)
+            .cannot(|| format!("set the propagation of {}", destination.display()))
+    })
 }
 
-fn host_sys(options: &Options<'_>) -> Result<OwnedFd> {
-    let tree = trees::clone(Path::new("/sys"), Bind::All)?;
-    // Bits can only be added: the host's are locked here.
-    let set = Change { set: options.set | options.set_all, recursive: true, ..Change::default() };
-    set.apply(&tree).cannot(|| "set options of the host's /sys".into())?;
-    Ok(tree)
+fn no_directory(destination: &Path) -> Error {
+    let what = format!("filesystem of {} must be mounted on ordinary directory", destination.display());
+    Error::new(ErrorKind::InvalidInput, what)
 }
 
-/// The kernel says only "invalid argument" where a file is to cover a directory, or the other way round.
 fn refuse_other_kind(tree: &OwnedFd, target: &OwnedFd, destination: &Path) -> Result<()> {
-    let is_directory = |fd: &OwnedFd| {
-        rustix::fs::fstat(fd)
-            .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-            .cannot(|| format!("look at {}", destination.display()))
-    };
+    let is_directory =
+        |fd: &OwnedFd| target::is_directory(fd).cannot(|| format!("look at {}", destination.display()));
     let why = match (is_directory(tree)?, is_directory(target)?) {
         (true, false) => "the source is a directory, and the target a file",
         (false, true) => "the source is a file, and the target a directory",
@@ -239,6 +348,25 @@ mod tests {
             [("/", ""), ("//", ""), ("/.", ""), ("/proc", "proc"), ("dev/pts", "dev/pts"), ("/a/", "a")]
         {
             assert_eq!(relative(Path::new(path)), Path::new(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn sources_in_the_root_filesystem_are_known() {
+        let idmaps = trees::Idmaps::default();
+        let place = Place {
+            container: Container { bundle: Path::new("/b"), userns: None, idmaps: &idmaps },
+            directory: Some(Path::new("/b/./rootfs")),
+            user_namespace: false,
+            own_pids: true,
+            own_queues: true,
+            label: None,
+        };
+        let inside = |source: &str| place.inside(&Mount { source: Some(source.into()), ..Mount::default() });
+        assert_eq!(inside("./rootfs/mnt"), Some("mnt".into()));
+        assert_eq!(inside("/b//rootfs/a/b"), Some("a/b".into()));
+        for outside in ["rootfs2", "/etc", "rootfs/../x"] {
+            assert_eq!(inside(outside), None, "{outside}");
         }
     }
 }

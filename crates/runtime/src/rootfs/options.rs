@@ -1,28 +1,49 @@
-//! Mount options: what mount(8) knows, with the specification's recursive ones (config.md, "Linux mount options").
+//! Mount options: what mount(8) knows, with the specification's recursive ones (config.md, "Linux mount options") and the words
+//! that crun and runc add.
 
-use crate::error::invalid;
-use sampan_sys::mount::{Attr, Propagation};
+mod attributes;
+mod idmap;
+
+pub(crate) use attributes::Attributes;
+pub(crate) use idmap::Idmap;
+
+use super::target::LastLink;
+use crate::{
+    error::{Cannot, invalid},
+    idmap::IdMaps,
+};
+use rustix::io::Errno;
+use sampan_sys::mount::Propagation;
 use sampan_types::{Result, spec::Mount};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
 
 /// What a mount's options come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Options<'a> {
     /// A bind mount: of one mount, or with all below it.
     pub(crate) bind: Option<Bind>,
-    /// Bits to set and to clear on this mount.
-    pub(crate) set: Attr,
-    pub(crate) clear: Attr,
-    /// The same on it and all below it.
-    pub(crate) set_all: Attr,
-    pub(crate) clear_all: Attr,
+    /// What is there is changed; nothing is mounted.
+    pub(crate) remount: bool,
+    /// What it is to allow.
+    pub(crate) attributes: Attributes,
     /// Propagation, in order; `true` for it and all below it.
     pub(crate) propagation: Vec<(Propagation, bool)>,
-    /// Ids are to be mapped: `Some(true)` for all below it too.
-    pub(crate) idmap: Option<bool>,
+    /// Ids are to be mapped.
+    pub(crate) idmap: Option<Idmap>,
     /// The tmpfs starts with what it covers.
     pub(crate) copy_up: bool,
+    /// A source that is a symbolic link is made anew at the destination instead of mounted.
+    copy_symlink: bool,
+    /// What that link points at.
+    pub(crate) copied_link: Option<OsString>,
+    /// A source that is a symbolic link is bound itself.
+    pub(crate) keep_source_link: bool,
+    /// A destination that is a symbolic link is covered itself.
+    keep_target_link: bool,
     /// For the filesystem itself.
     pub(crate) filesystem: Vec<&'a str>,
+    /// The same as flags that every filesystem knows; they mean nothing for a bind mount.
+    pub(crate) superblock: Vec<&'a str>,
 }
 
 /// How much a bind mount shows.
@@ -39,99 +60,106 @@ impl<'a> Options<'a> {
     pub(crate) fn parse(mount: &'a Mount) -> Result<Self> {
         let mut options = Self::default();
         for option in &mount.options {
-            options.add(option);
+            options.add(option).map_err(|why| refused(mount, why))?;
         }
-        if options.bind.is_none() && mount.fs_type.as_deref() == Some("bind") {
+        let kind = mount.fs_type.as_deref().unwrap_or_default();
+        if options.bind.is_none() && kind == "bind" {
             options.bind = Some(Bind::One);
         }
         if options.bind.is_some() && !options.filesystem.is_empty() {
-            return Err(invalid(
-                format!("invalid mount on {}", mount.destination.display()),
-                format!("a bind mount has no option {:?}", options.filesystem.join(",")),
-            ));
+            // The words are runc's.
+            let why = "bind mounts cannot have any filesystem-specific options applied";
+            return Err(refused(mount, format!("{why}: {:?}", options.filesystem.join(","))));
         }
-        if options.bind.is_none() && (!mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty()) {
-            return Err(invalid(
-                format!("invalid mount on {}", mount.destination.display()),
-                "only bind mounts have their ids mapped",
-            ));
+        if options.bind.is_none() && !options.remount && matches!(kind, "" | "none") {
+            return Err(refused(mount, "it has no filesystem type, and is no bind mount"));
         }
-        // A mapping without the word asks for it too.
-        if options.idmap.is_none() && !mount.uid_mappings.is_empty() {
-            options.idmap = Some(false);
-        }
+        options.take_maps(mount)?;
         Ok(options)
     }
 
-    fn add(&mut self, option: &'a str) {
+    fn take_maps(&mut self, mount: &Mount) -> Result<()> {
+        let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
+        if uids.is_empty() != gids.is_empty() {
+            return Err(refused(mount, "it must have both uidMappings and gidMappings"));
+        }
+        if !uids.is_empty() {
+            // Maps without the word ask for it too.
+            let idmap = self.idmap.get_or_insert_default();
+            (idmap.uids, idmap.gids) = (uids.clone(), gids.clone());
+        }
+        match self.idmap {
+            Some(_) if self.bind.is_none() => {
+                Err(refused(mount, "id-mapped mounts are only supported for bind-mounts"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a tree of mounts is bound.
+    pub(crate) fn makes_tree(&self) -> bool {
+        self.bind.is_some() && !self.remount && self.copied_link.is_none()
+    }
+
+    /// What is meant by a destination that ends with a symbolic link.
+    pub(crate) fn last_link(&self) -> LastLink {
+        if self.keep_target_link { LastLink::Keep } else { LastLink::Follow }
+    }
+
+    /// Looks at the source of a mount that is to copy it where it is a symbolic link.
+    pub(crate) fn read_link(&mut self, mount: &Mount, bundle: &Path) -> Result<()> {
+        if let (true, Some(source)) = (self.copy_symlink, &mount.source) {
+            self.copied_link = match rustix::fs::readlink(bundle.join(source), Vec::new()) {
+                Ok(link) => Some(OsString::from_vec(link.into_bytes())),
+                // No link: it is bound.
+                Err(Errno::INVAL) => None,
+                Err(errno) => return Err(errno).cannot(|| format!("look at {}", source.display())),
+            };
+        }
+        Ok(())
+    }
+
+    /// Leaves out what a user namespace has no name for: the group that terminals belong to by convention.
+    pub(crate) fn drop_unmapped(&mut self, mount: &Mount, maps: &IdMaps) {
+        if mount.fs_type.as_deref() == Some("devpts") {
+            self.filesystem.retain(|option| {
+                let gid = option.strip_prefix("gid=").and_then(|gid| gid.parse().ok());
+                gid.is_none_or(|gid| maps.host_gid(gid).is_some())
+            });
+        }
+    }
+
+    fn add(&mut self, option: &'a str) -> Result<(), String> {
         match option {
             // `rbind` stays, also when `bind` follows.
             "bind" => self.bind = self.bind.or(Some(Bind::One)),
             "rbind" => self.bind = Some(Bind::All),
-            "idmap" => self.idmap = self.idmap.or(Some(false)),
-            "ridmap" => self.idmap = Some(true),
+            "remount" => self.remount = true,
             "tmpcopyup" => self.copy_up = true,
-            // Defaults, and words that only mount(8) itself cares for.
-            "defaults" | "" | "async" | "nomand" | "nolazytime" | "loud" | "noiversion" => {}
-            _ => match propagation(option) {
-                Some(change) => self.propagation.push(change),
-                None => self.add_attribute(option),
-            },
-        }
-    }
-
-    fn add_attribute(&mut self, option: &'a str) {
-        // `rro` is `ro` for all below; `relatime` is no recursive one.
-        let recursive =
-            option.strip_prefix('r').filter(|_| option != "ro" && option != "rw").and_then(attribute);
-        match (attribute(option), recursive) {
-            (Some(change), _) => {
-                (self.set, self.clear) = change.onto(self.set, self.clear);
+            "copy-symlink" => self.copy_symlink = true,
+            "src-nofollow" => self.keep_source_link = true,
+            "dest-nofollow" => self.keep_target_link = true,
+            "sync" | "dirsync" | "mand" | "lazytime" | "async" | "nomand" | "nolazytime" => {
+                self.superblock.push(option);
             }
-            (None, Some(change)) => {
-                (self.set_all, self.clear_all) = change.onto(self.set_all, self.clear_all);
+            // Defaults, and words that only mount(8) or mount(2) itself care for.
+            "defaults" | "" | "loud" | "silent" | "iversion" | "noiversion" | "acl" | "noacl" => {}
+            _ => {
+                if let Some(change) = propagation(option) {
+                    self.propagation.push(change);
+                } else if let Some(idmap) = Idmap::parse(option) {
+                    self.idmap = Some(idmap?.over(self.idmap.take()));
+                } else if !self.attributes.add(option) {
+                    self.filesystem.push(option);
+                }
             }
-            (None, None) => self.filesystem.push(option),
         }
+        Ok(())
     }
 }
 
-/// What one word does to a mount's bits.
-#[derive(Clone, Copy)]
-struct Change {
-    set: Attr,
-    clear: Attr,
-}
-
-impl Change {
-    /// Later words win over earlier ones.
-    fn onto(self, set: Attr, clear: Attr) -> (Attr, Attr) {
-        (set.without(self.clear) | self.set, clear.without(self.set) | self.clear)
-    }
-}
-
-fn attribute(option: &str) -> Option<Change> {
-    let set = |attr| Some(Change { set: attr, clear: Attr::default() });
-    let clear = |attr| Some(Change { set: Attr::default(), clear: attr });
-    let access = |attr| Some(Change { set: attr, clear: Attr::ATIME });
-    match option {
-        "ro" => set(Attr::RDONLY),
-        "rw" => clear(Attr::RDONLY),
-        "nosuid" => set(Attr::NOSUID),
-        "suid" => clear(Attr::NOSUID),
-        "nodev" => set(Attr::NODEV),
-        "dev" => clear(Attr::NODEV),
-        "noexec" => set(Attr::NOEXEC),
-        "exec" => clear(Attr::NOEXEC),
-        "nodiratime" => set(Attr::NODIRATIME),
-        "diratime" => clear(Attr::NODIRATIME),
-        "nosymfollow" => set(Attr::NOSYMFOLLOW),
-        "symfollow" => clear(Attr::NOSYMFOLLOW),
-        "noatime" => access(Attr::NOATIME),
-        "strictatime" => access(Attr::STRICTATIME),
-        "relatime" | "atime" | "norelatime" | "nostrictatime" => access(Attr::RELATIME),
-        _ => None,
-    }
+fn refused(mount: &Mount, why: impl Into<String>) -> sampan_types::Error {
+    invalid(format!("invalid mount on {}", mount.destination.display()), why)
 }
 
 /// The propagation of a word of mount(8), and whether it goes for all below too.
@@ -150,44 +178,4 @@ pub(crate) fn propagation(option: &str) -> Option<(Propagation, bool)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mount(fs_type: &str, options: &[&str]) -> Mount {
-        Mount {
-            destination: "/x".into(),
-            fs_type: Some(fs_type.into()),
-            options: options.iter().map(|&option| option.into()).collect(),
-            ..Mount::default()
-        }
-    }
-
-    #[test]
-    fn words_become_bits() {
-        let mount =
-            mount("none", &["rbind", "bind", "ro", "nosuid", "suid", "rnoexec", "rro", "rslave", "ridmap"]);
-        let options = Options::parse(&mount).unwrap();
-        assert_eq!(options.bind, Some(Bind::All));
-        assert_eq!((options.set, options.clear), (Attr::RDONLY, Attr::NOSUID));
-        assert_eq!(options.set_all, Attr::NOEXEC | Attr::RDONLY);
-        assert_eq!(options.propagation, [(Propagation::Slave, true)]);
-        assert_eq!(options.idmap, Some(true));
-    }
-
-    #[test]
-    fn access_time_words_replace_each_other() {
-        let mount = mount("tmpfs", &["noatime", "strictatime", "relatime", "rnoatime", "size=1k"]);
-        let options = Options::parse(&mount).unwrap();
-        assert!(options.set.is_empty() && options.clear == Attr::ATIME);
-        assert_eq!(options.set_all, Attr::NOATIME);
-        assert_eq!(options.filesystem, ["size=1k"]);
-    }
-
-    #[test]
-    fn a_bind_mount_has_no_filesystem_options() {
-        let mount = mount("bind", &["ro", "mode=755"]);
-        let error = Options::parse(&mount).unwrap_err();
-        assert_eq!(error.to_string(), "invalid mount on /x");
-        assert_eq!(error.causes(), ["a bind mount has no option \"mode=755\""]);
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ impl Root {
     }
 
     fn make(&self, path: &str, missing: Missing) -> Result<OwnedFd> {
-        open_or_create(self.fd.as_fd(), Path::new(path), missing)
+        open_or_create(self.fd.as_fd(), Path::new(path), missing, LastLink::Follow)
     }
 }
 
@@ -70,4 +70,56 @@ fn a_file_in_the_way_is_an_error() {
     fs::write(root.path("file"), "").unwrap();
     let error = root.make("/file/below", Missing::File).unwrap_err();
     assert_eq!(error.causes(), ["Not a directory (os error 20)"]);
+}
+
+#[test]
+fn a_last_link_can_be_meant_itself() {
+    let root = root();
+    symlink("nowhere", root.path("link")).unwrap();
+    let made = |path: &str| {
+        open_or_create(root.fd.as_fd(), Path::new(path), Missing::Directory, LastLink::Keep).unwrap()
+    };
+    assert!(is_link(made("link")).unwrap() && !root.path("nowhere").exists());
+    // Links on the way are followed all the same.
+    assert!(is_directory(made("link/below")).unwrap() && root.path("nowhere/below").is_dir());
+}
+
+#[test]
+fn directories_keep_the_group_of_their_parent() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = root();
+    fs::create_dir(root.path("shared")).unwrap();
+    fs::set_permissions(root.path("shared"), fs::Permissions::from_mode(0o2777)).unwrap();
+    root.make("shared/a/b", Missing::Directory).unwrap();
+    for path in ["shared/a", "shared/a/b"] {
+        let mode = fs::metadata(root.path(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o2000, 0o2000, "{path}: {mode:o}");
+    }
+}
+
+/// Somebody swaps a directory for a link out of the root all the time (CVE-2021-30465). Whatever wins, what is made is inside.
+#[test]
+fn races_are_lost_by_who_swaps_directories() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let root = root();
+    let outside = root.directory.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::create_dir(root.path("d")).unwrap();
+    symlink("../../outside", root.path("l")).unwrap();
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !end.load(Ordering::Relaxed) {
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(&root.fd, "d", &root.fd, "l", flags).unwrap();
+            }
+        });
+        for round in 0..3000 {
+            let missing = if round % 2 == 0 { Missing::Directory } else { Missing::File };
+            // It may also fail, where the link points at nothing yet.
+            let _ = root.make(&format!("d/made-{round}/deep"), missing);
+        }
+        end.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "something was made outside");
 }
