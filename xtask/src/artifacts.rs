@@ -61,7 +61,8 @@ fn executables(messages: &str) -> Vec<Artifact> {
         .collect()
 }
 
-/// Builds `sampan` and `sampan-shim` and gives their paths, in this order.
+/// Builds `sampan` and `sampan-shim` and gives their paths, in this order. Beside them stands `sampan-runc`, the shim's name as an OCI
+/// runtime.
 pub(crate) fn programs(extra: &[&str]) -> Result<[PathBuf; 2]> {
     let words = [&["build", "--package", "sampan", "--package", "sampan-shim"], extra].concat();
     let built = build(&words)?;
@@ -69,7 +70,20 @@ pub(crate) fn programs(extra: &[&str]) -> Result<[PathBuf; 2]> {
         let artifact = built.iter().find(|artifact| artifact.name == name);
         artifact.map(|artifact| artifact.path.clone()).with_context(|| format!("cargo built no `{name}`"))
     };
-    Ok([path("sampan")?, path("sampan-shim")?])
+    let shim = path("sampan-shim")?;
+    link(&shim.with_file_name("sampan-runc"))?;
+    Ok([path("sampan")?, shim])
+}
+
+/// Gives the shim, in the same folder, another name.
+fn link(name: &Path) -> Result<()> {
+    let target = Path::new("sampan-shim");
+    if std::fs::read_link(name).is_ok_and(|there| there == target) {
+        return Ok(());
+    }
+    // What another name's file may be there is no program of ours.
+    let _ = std::fs::remove_file(name);
+    std::os::unix::fs::symlink(target, name).with_context(|| format!("cannot make {}", name.display()))
 }
 
 /// The programs that an earlier debug build left, without building anything.
@@ -107,6 +121,17 @@ pub(crate) fn is_static(path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shim_gets_its_name_as_a_runtime() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("sampan-runc");
+        std::fs::write(&name, "old").unwrap();
+        for _ in 0..2 {
+            link(&name).unwrap();
+            assert_eq!(std::fs::read_link(&name).unwrap(), Path::new("sampan-shim"));
+        }
+    }
 
     #[test]
     fn executables_are_read_from_cargos_messages() {

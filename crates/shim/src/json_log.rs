@@ -4,7 +4,7 @@
 //! several entries of which only the last ends in `\n`, so that a reader can join them again. Bytes that are not UTF-8
 //! become U+FFFD, since JSON has no others.
 
-mod timestamp;
+pub(crate) mod timestamp;
 
 use sampan_types::{Error, Result};
 use std::{

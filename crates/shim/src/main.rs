@@ -1,5 +1,6 @@
 //! One small process for each container: it makes the container, carries its standard streams, writes its log, runs more processes in
-//! it, and tells how it ended. The words it speaks are in `sampan_types::task`.
+//! it, and tells how it ended. The words it speaks are in `sampan_types::task`. The same program is an OCI runtime with the command
+//! line of runc: `oci`.
 //!
 //! It has exactly one thread, since it clones children, and no other connection to the engine than its sockets: the
 //! engine may come and go.
@@ -11,6 +12,7 @@ mod exec;
 mod exit;
 mod input;
 mod json_log;
+mod oci;
 mod oom;
 mod outgoing;
 mod restarts;
@@ -21,10 +23,13 @@ use sampan_types::{Error, ErrorKind, Result};
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let (Some(program), Some(words)) = (arguments.first(), oci::words(&arguments)) {
+        return oci::main(program, words);
+    }
     // Started from a descriptor, it would be listed under that one's number. Fails only for a name that is too long.
     let _ = rustix::thread::set_name(c"sampan-shim");
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    dispatch(&arguments).unwrap_or_else(|error| {
+    dispatch(arguments.get(1..).unwrap_or_default()).unwrap_or_else(|error| {
         complain(&error);
         ExitCode::from(error.kind().exit_code())
     })
@@ -34,7 +39,7 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
     match arguments {
         [verb, bundle] if verb == "task" => task::run(Path::new(bundle)),
         _ => Err(Error::new(ErrorKind::InvalidInput, "cannot understand the command line")
-            .because("the only form is: sampan-shim task <bundle>")
+            .because("the forms are: sampan-shim task <bundle>, sampan-shim oci <command>")
             .hint("use sampan, which starts this program")),
     }
 }

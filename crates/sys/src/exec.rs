@@ -32,6 +32,14 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the descriptor `number` is open and would stay so at `execve`: all that this program opens itself would not, so this
+/// one has come from its starter.
+pub fn is_inherited(number: i32) -> bool {
+    // SAFETY: reads a flag of a descriptor; a number that is not open gives an error.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// Sets the execution domain (personality(2)), as in `PER_LINUX32` (8).
 ///
 /// # Errors

@@ -22,12 +22,58 @@ pub fn descriptor(signals: &[Signal]) -> io::Result<OwnedFd> {
         // SAFETY: `set` is an initialised set; the number is a valid signal's.
         check(unsafe { libc::sigaddset(&raw mut set, signal.as_raw()) })?;
     }
+    block(&set)
+}
+
+fn block(set: &libc::sigset_t) -> io::Result<OwnedFd> {
+    let set = std::ptr::from_ref(set);
     // SAFETY: both calls read `set`, which outlives them; a null pointer says that the old mask is not asked for.
-    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) })?;
+    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, set, std::ptr::null_mut()) })?;
     // SAFETY: as above.
-    let fd = check(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
+    let fd = check(unsafe { libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
     // SAFETY: signalfd gave a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Has a program that is about to be started see no signal as blocked, whatever this process blocks: a mask survives `execve`.
+pub fn unblock_in(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt as _;
+    let unblock = || {
+        let set = empty_set();
+        // SAFETY: reads an initialised set; the old mask is not asked for.
+        check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) })?;
+        Ok(())
+    };
+    // SAFETY: the closure calls only what is safe after a fork (signal-safety(7)) and allocates nothing.
+    unsafe { command.pre_exec(unblock) }
+}
+
+/// As [`descriptor`], for every signal that may come from another process, real-time ones included: for who passes them on. Not
+/// those that a process brings upon itself (a fault, a closed pipe), and none that cannot be blocked. `SIGCHLD` gets its default
+/// disposition: ignored by who started this program, it would take children away before they are waited for.
+///
+/// # Errors
+/// As [`descriptor`].
+pub fn descriptor_of_all() -> io::Result<OwnedFd> {
+    const OWN: [libc::c_int; 9] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGSYS,
+        libc::SIGPIPE,
+        libc::SIGURG,
+    ];
+    let mut set = full_set();
+    for signal in OWN {
+        // SAFETY: `set` is an initialised set; the number is a valid signal's.
+        check(unsafe { libc::sigdelset(&raw mut set, signal) })?;
+    }
+    // SAFETY: the default disposition runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    block(&set)
 }
 
 /// Takes one waiting signal's number from [`descriptor`]; `None` when none is waiting.
@@ -92,5 +138,18 @@ mod tests {
         // SAFETY: raises a signal that this thread blocks.
         unsafe { libc::raise(libc::SIGUSR1) };
         assert_eq!(next(&fd).unwrap(), Some(libc::SIGUSR1));
+    }
+
+    #[test]
+    fn all_that_may_come_from_others_are_read_and_programs_see_none_blocked() {
+        let fd = descriptor_of_all().unwrap();
+        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGWINCH, 40] {
+            // SAFETY: raises a signal that this thread blocks.
+            unsafe { libc::raise(signal) };
+            assert_eq!(next(&fd).unwrap(), Some(signal));
+        }
+        let mut command = std::process::Command::new("grep");
+        let output = unblock_in(command.args(["SigBlk", "/proc/self/status"])).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "SigBlk:\t0000000000000000");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     signal::{empty_set, full_set},
 };
 use rustix::{
-    fs::{MemfdFlags, Mode, OFlags, SealFlags},
+    fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags},
     mount::OpenTreeFlags,
 };
 use std::{
@@ -63,6 +63,30 @@ impl Executable {
         // A descriptor that may write counts as a writer, and a file with a writer is busy for execve.
         let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
         Ok(Self(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    /// Whether the program that runs here is one already: its file is on a mount or a file system that nobody may write to, or
+    /// sealed in memory.
+    pub fn is_current() -> bool {
+        let exe = c"/proc/self/exe";
+        if rustix::fs::statvfs(exe).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+            return true;
+        }
+        rustix::fs::open(exe, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(rustix::fs::fcntl_get_seals)
+            .is_ok_and(|seals| seals.contains(SealFlags::WRITE))
+    }
+
+    /// Becomes the program; returns only with the reason why it could not.
+    pub fn run(&self, argv: &[CString], envp: &[CString]) -> io::Error {
+        let (argv, envp) = (pointers(argv), pointers(envp));
+        // SAFETY: the path is empty, so that the descriptor, which is open, is the program; both arrays end with a null pointer, and the
+        // strings they point to are borrowed for the whole call.
+        unsafe {
+            let (fd, flags) = (self.0.as_raw_fd(), libc::AT_EMPTY_PATH);
+            libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), flags)
+        };
+        io::Error::last_os_error()
     }
 
     /// Starts the program in a session of its own, with `/dev/null` as standard input, output and error, `control`

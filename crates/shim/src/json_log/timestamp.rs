@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Appends `time` to `out`, always 30 bytes for the years 1970 to 9999. A time before 1970 is written as 1970.
-pub(super) fn append(out: &mut Vec<u8>, time: SystemTime) {
+pub(crate) fn append(out: &mut Vec<u8>, time: SystemTime) {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil(seconds / 86_400);

@@ -52,3 +52,8 @@ fn it_cannot_be_overwritten_through_its_process() {
 fn a_missing_program_is_not_found() {
     assert_eq!(Executable::open(Path::new("/none")).unwrap_err().kind(), io::ErrorKind::NotFound);
 }
+
+#[test]
+fn a_program_that_may_be_written_to_is_not_taken_for_one_that_may_not() {
+    assert!(!Executable::is_current(), "cargo's own file can be written");
+}

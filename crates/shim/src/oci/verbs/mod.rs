@@ -1,0 +1,32 @@
+//! The commands, one a file: its row of the table, and what it does.
+
+mod create;
+mod delete;
+mod exec;
+mod kill;
+mod list;
+mod pause;
+mod ps;
+mod resume;
+mod run;
+mod spec;
+mod start;
+mod state;
+
+use super::command::Command;
+
+/// All commands, in the order of the help.
+pub(super) const COMMANDS: &[&Command] = &[
+    &create::COMMAND,
+    &delete::COMMAND,
+    &exec::COMMAND,
+    &kill::COMMAND,
+    &list::COMMAND,
+    &pause::COMMAND,
+    &ps::COMMAND,
+    &resume::COMMAND,
+    &run::COMMAND,
+    &spec::COMMAND,
+    &start::COMMAND,
+    &state::COMMAND,
+];

@@ -1,0 +1,51 @@
+//! `start`: the program of a created container.
+
+use crate::oci::{
+    call::Call,
+    command::{Command, Count, PLAIN},
+    kept::Held,
+    place::Lock,
+    words::{Order, Words},
+};
+use sampan_runtime::Container;
+use sampan_types::{Error, ErrorKind, Result, spec::Status};
+use std::process::ExitCode;
+
+pub(super) const COMMAND: Command = Command {
+    name: "start",
+    summary: "run the program of a created container",
+    operands: "<container-id>",
+    count: Count::Exactly(1),
+    about: "\
+Has a container that \"create\" made run its program. A container is started
+once.
+",
+    flags: &[],
+    order: Order::Anywhere,
+    failure: PLAIN,
+    enters: false,
+    run,
+};
+
+fn run(call: &Call, words: &Words) -> Result<ExitCode> {
+    // Shared, since hooks may call this program: that it is started once is the gate's affair.
+    let mut held = Held::open(call, words.id(), Lock::Shared)?;
+    match held.container.status()? {
+        Status::Created => start(&mut held.container).map(|()| ExitCode::SUCCESS),
+        Status::Stopped => Err(conflict("cannot start a container that has stopped")),
+        Status::Running => Err(conflict("cannot start an already running container")),
+        status => Err(conflict(&format!(
+            "cannot start a container in the {} state",
+            crate::oci::kept::word(status)
+        ))),
+    }
+}
+
+fn conflict(what: &str) -> Error {
+    Error::new(ErrorKind::Conflict, what)
+}
+
+/// Starts a container; what stands in the way is told as it is.
+pub(super) fn start(container: &mut Container) -> Result<()> {
+    container.start()
+}
