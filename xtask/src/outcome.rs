@@ -12,6 +12,9 @@ pub(crate) struct Outcome {
     pub(crate) failed: BTreeSet<String>,
     /// Tests that did not run, with the reason.
     pub(crate) skipped: Vec<(String, String)>,
+    /// Those of the passed that failed beside others, and passed when run once more alone: a busy machine, or a fault that
+    /// shows rarely. They are named at the end, so that nobody overlooks the second.
+    pub(crate) flaky: BTreeSet<String>,
 }
 
 impl Outcome {
@@ -61,6 +64,22 @@ impl Outcome {
         tests.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect()
     }
 
+    /// The names of the tests that failed, as the program knows them.
+    pub(crate) fn to_run_again(&self, scope: &str) -> Vec<String> {
+        let prefix = format!("{scope}::");
+        self.failed.iter().filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())).collect()
+    }
+
+    /// Takes in what running failed tests once more, each alone, has shown.
+    pub(crate) fn settle(&mut self, again: Self) {
+        for name in again.passed {
+            if self.failed.remove(&name) {
+                self.passed.insert(name.clone());
+                self.flaky.insert(name);
+            }
+        }
+    }
+
     /// The same with the lane's name before each test, so that both lanes' tests are counted.
     pub(crate) fn in_lane(self, lane: &str) -> Self {
         let name = |test: String| format!("{lane}: {test}");
@@ -68,6 +87,7 @@ impl Outcome {
             passed: self.passed.into_iter().map(name).collect(),
             failed: self.failed.into_iter().map(name).collect(),
             skipped: self.skipped.into_iter().map(|(test, reason)| (name(test), reason)).collect(),
+            flaky: self.flaky.into_iter().map(name).collect(),
         }
     }
 
@@ -84,6 +104,7 @@ impl AddAssign for Outcome {
         self.passed.extend(other.passed);
         self.failed.extend(other.failed);
         self.skipped.extend(other.skipped);
+        self.flaky.extend(other.flaky);
     }
 }
 
@@ -109,6 +130,18 @@ mod tests {
         let mut outcome = Outcome::of("net", output);
         assert_eq!(outcome.take_left_out("net"), ["slow"]);
         assert!(outcome.skipped.is_empty());
+    }
+
+    #[test]
+    fn what_passes_alone_has_passed_and_is_named() {
+        let mut outcome = Outcome::of("net", OUTPUT);
+        assert_eq!(outcome.to_run_again("net"), ["a::two"]);
+        outcome.settle(Outcome::of("net", "test a::two ... ok\ntest result: ok.\n"));
+        assert_eq!(outcome.short(), "3 passed, 0 failed, 1 skipped");
+        assert!(outcome.flaky.contains("net::a::two"));
+        let mut outcome = Outcome::of("net", OUTPUT);
+        outcome.settle(Outcome::of("net", "test a::two ... FAILED\ntest result: FAILED.\n"));
+        assert_eq!(outcome.short(), "2 passed, 1 failed, 1 skipped");
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(crate) fn run(lane: Lane, filter: Option<&str>) -> Result<u8> {
     for (name, reason) in &total.skipped {
         println!("skipped  {name}: {reason}");
     }
+    for name in &total.flaky {
+        println!("flaky    {name}: failed beside others, passed when run once more alone");
+    }
     for name in &total.failed {
         println!("FAILED   {name}");
     }

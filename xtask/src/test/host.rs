@@ -15,6 +15,9 @@ pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> R
         for test in &built.tests {
             let scope = scope(test);
             let mut outcome = counted(&scope, &mut call(test, filter))?;
+            for name in outcome.to_run_again(&scope) {
+                outcome.settle(counted(&scope, call(test, None).arg("--exact").arg(name))?);
+            }
             // Those that take minutes are ignored by a plain `cargo test`; here everything runs.
             let left_out = outcome.take_left_out(&scope);
             if !left_out.is_empty() {
@@ -50,15 +53,21 @@ fn counted(scope: &str, command: &mut Command) -> Result<Outcome> {
 pub(super) fn e2e(steps: &mut Steps, built: &Built, filter: Option<&str>) -> Result<Outcome> {
     let skips = tempfile::NamedTempFile::new().context("cannot create a list of skipped tests")?;
     let run_suite = || {
-        let mut command = call(&built.e2e, filter);
-        command
-            .env("SAMPAN_BIN", &built.sampan)
-            .env("SAMPAN_TEST_IMAGES", &built.images)
-            .env("SAMPAN_TEST_SKIPS", skips.path())
-            .env("SAMPAN_LANE", "host")
-            .args(["--test-threads", "4"]);
-        let output = hear(&mut command, true)?;
-        let mut outcome = Outcome::of("e2e", &output);
+        let suite = |words: &[&str]| {
+            let mut command = call(&built.e2e, None);
+            command
+                .env("SAMPAN_BIN", &built.sampan)
+                .env("SAMPAN_TEST_IMAGES", &built.images)
+                .env("SAMPAN_TEST_SKIPS", skips.path())
+                .env("SAMPAN_LANE", "host")
+                .args(words);
+            hear(&mut command, true).map(|output| Outcome::of("e2e", &output))
+        };
+        let words: Vec<&str> = filter.into_iter().chain(["--test-threads", "4"]).collect();
+        let mut outcome = suite(&words)?;
+        for name in outcome.to_run_again("e2e") {
+            outcome.settle(suite(&["--exact", &name])?);
+        }
         outcome.note_skips("e2e", &std::fs::read_to_string(skips.path()).unwrap_or_default());
         Ok(outcome)
     };

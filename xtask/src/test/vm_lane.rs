@@ -18,6 +18,19 @@ const KERNEL_CRATES: &[&str] = &["sys", "runtime", "snapshot", "net"];
 /// Where the list of skipped tests stands in the output, since nothing else comes out of the VM.
 const SKIPS: &str = "=== skipped in this lane";
 
+/// Said behind a suite's name where a failed test of it is run once more, alone.
+const ONCE_MORE: &str = " once more";
+
+/// `suite NAME PROGRAM [WORD…]` runs a test program, then each test of it that failed once more, alone.
+const AGAIN: &str = "suite() {
+  name=$1; program=$2; shift 2
+  echo \"=== $name\"; \"$program\" \"$@\" | tee /tmp/said
+  for test in $(sed -n 's/^test \\(.*\\) \\.\\.\\. FAILED$/\\1/p' /tmp/said); do
+    echo \"=== $name once more\"; \"$program\" --exact \"$test\"
+  done
+}
+";
+
 /// Boots the VM once, runs everything in it.
 pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> Result<Outcome> {
     let mut payload = Payload::new()?;
@@ -29,22 +42,18 @@ pub(super) fn tests(steps: &mut Steps, built: &Built, filter: Option<&str>) -> R
     let filter = filter.map(|filter| format!("'{}'", filter.replace('\'', ""))).unwrap_or_default();
 
     let mut script = format!(
-        "export SAMPAN_BIN={} SAMPAN_LANE=vm SAMPAN_TEST_SKIPS=/tmp/skips SAMPAN_TEST_IMAGES=/var/tmp/images\n\
+        "{AGAIN}export SAMPAN_BIN={} SAMPAN_LANE=vm SAMPAN_TEST_SKIPS=/tmp/skips SAMPAN_TEST_IMAGES=/var/tmp/images\n\
          cp -a {EXTRAS}/test-images /var/tmp/images\n",
         sampan.display()
     );
     for test in built.tests.iter().filter(|test| talks_to_the_kernel(test)) {
         let inside = payload.program(&test.path)?;
         let folder = test.manifest.parent().unwrap_or(crate::repo::root());
-        script += &format!(
-            "echo '=== {}'\n(cd {} && {} {filter})\n",
-            scope(test),
-            folder.display(),
-            inside.display()
-        );
+        script +=
+            &format!("cd {} && suite {} {} {filter}\n", folder.display(), scope(test), inside.display());
     }
     script += &format!(
-        "echo '=== e2e'\n{} {filter} --test-threads 3\necho '{SKIPS}'\ncat /tmp/skips 2>/dev/null\nexit 0\n",
+        "suite e2e {} {filter} --test-threads 3\necho '{SKIPS}'\ncat /tmp/skips 2>/dev/null\nexit 0\n",
         suite.display()
     );
 
@@ -72,7 +81,10 @@ fn read(output: &str) -> Outcome {
     let mut all = Outcome::default();
     for section in tests.split("=== ").skip(1) {
         let (scope, text) = section.split_once('\n').unwrap_or((section, ""));
-        all += Outcome::of(scope.trim(), text);
+        match scope.trim().strip_suffix(ONCE_MORE) {
+            Some(scope) => all.settle(Outcome::of(scope, text)),
+            None => all += Outcome::of(scope.trim(), text),
+        }
     }
     all.note_skips("e2e", skips);
     all
@@ -89,6 +101,15 @@ mod tests {
         let outcome = read(output);
         assert_eq!(outcome.short(), "1 passed, 1 failed, 1 skipped");
         assert!(outcome.failed.contains("e2e::a") && outcome.passed.contains("net::a"));
+    }
+
+    #[test]
+    fn what_passes_once_more_has_passed() {
+        let output = "=== e2e\ntest a ... FAILED\ntest b ... FAILED\ntest result: FAILED\n=== e2e once more\ntest a ... ok\n\
+                      test result: ok\n=== e2e once more\ntest b ... FAILED\ntest result: FAILED\n";
+        let outcome = read(output);
+        assert_eq!(outcome.short(), "1 passed, 1 failed");
+        assert!(outcome.flaky.contains("e2e::a"));
     }
 
     #[test]
