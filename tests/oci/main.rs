@@ -8,4 +8,23 @@
 
 mod support;
 
+mod capabilities;
+mod commands;
+mod descriptors;
+mod environment;
+mod exec;
+mod hooks;
+mod ids;
+mod lifecycle;
+mod limits;
+mod list;
+mod logs;
+mod messages;
+mod namespaces;
+mod probe;
 mod run;
+mod scheduling;
+mod seccomp;
+mod spec;
+mod terminal;
+mod users;

@@ -1,7 +1,6 @@
 //! One case: a bundle, a state directory and a control group of its own.
 
 use super::{bundle, call, config, leftovers, runtime};
-use rustix::process::Pid;
 use sampan_tests::{Said, within};
 use serde_json::Value;
 use std::cell::Cell;
@@ -92,6 +91,28 @@ impl Case {
             namespace["path"] = path.to_str().expect("a path in UTF-8").into();
         }
         self.set("/linux/namespaces/-", namespace)
+    }
+
+    /// Makes a probe (`probe.rs`) the program.
+    pub(crate) fn with_probe(&mut self, name: &str) -> &mut Self {
+        let own = std::env::current_exe().expect("the path of this test");
+        std::fs::write(self.rootfs("bin/probe"), "").expect("a place for the probe");
+        self.mount("/bin/probe", "bind", own.to_str().expect("a path in UTF-8"), &["bind", "ro"]);
+        self.set(
+            "/process/args",
+            ["/bin/probe", "--exact", "probe::probe", "--ignored", "--nocapture", "--test-threads", "1"],
+        );
+        self.set("/process/env/-", format!("PROBE={name}"))
+    }
+
+    /// Gives the container a user namespace of 65536 ids from 100000 on, and the root file system to its root.
+    pub(crate) fn user_namespace(&mut self) -> &mut Self {
+        let range = serde_json::json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+        self.namespace("user", None)
+            .set("/linux/uidMappings", range.clone())
+            .set("/linux/gidMappings", range);
+        chown_all(&self.rootfs(""), 100_000);
+        self
     }
 
     /// Appends a mount.
@@ -198,6 +219,18 @@ impl Case {
         self.end(self.bundled("run", &[]))
     }
 
+    /// `run` with its output going to a pipe, as limits of files do not hold there; gives the exit code and the output.
+    #[track_caller]
+    pub(crate) fn run_piped(&self) -> (i32, String) {
+        let mut command = self.bundled("run", &[]);
+        command.stdout(Stdio::piped());
+        let mut child = self.spawn(command);
+        let code = self.reap(&mut child);
+        let mut text = String::new();
+        std::io::Read::read_to_string(child.stdout.as_mut().expect("a pipe"), &mut text).expect("text");
+        (code, text)
+    }
+
     /// `run` with options.
     #[track_caller]
     pub(crate) fn run_with(&self, options: &[&str]) -> Said {
@@ -290,9 +323,9 @@ impl Case {
 
     /// The pid of the container's first process, on the host.
     #[track_caller]
-    pub(crate) fn pid(&self) -> Pid {
-        let pid = self.state()["pid"].as_i64().expect("a pid");
-        Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid")
+    pub(crate) fn pid(&self) -> i64 {
+        let pid = self.state()["pid"].as_i64();
+        pid.filter(|pid| *pid > 0).expect("the pid of a process")
     }
 
     /// Reads a file of the container's first process in /proc.
@@ -345,6 +378,16 @@ impl Case {
         let entries = std::fs::read_dir(self.state_folder()).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| !name.starts_with('.')).collect()
+    }
+}
+
+/// Gives a folder and everything in it to a user and the group of the same number.
+fn chown_all(path: &Path, id: u32) {
+    std::os::unix::fs::lchown(path, Some(id), Some(id)).expect("a new owner");
+    if path.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
+            chown_all(&entry.path(), id);
+        }
     }
 }
 

@@ -76,6 +76,11 @@ pub(super) fn clear(base: &Path, cgroup: &str) {
     }
 }
 
+/// Removes a control group in all hierarchies, with everything in it: one that a case made, or that a runtime made as a parent.
+pub(crate) fn remove_group(cgroup: &str) {
+    groups(cgroup).iter().for_each(|group| empty(group));
+}
+
 /// Kills what is in a control group and those below it, and removes them.
 fn empty(group: &Path) {
     let _ = std::fs::write(group.join("freezer.state"), "THAWED");
