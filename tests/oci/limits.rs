@@ -27,10 +27,11 @@ macro_rules! rlimits {
     ($($name:ident: $kind:literal, $soft:literal, $hard:literal, $title:literal;)*) => {
         $(#[test]
         fn $name() {
-            if own_hard($title) < $hard {
+            let hard: u64 = $hard;
+            if own_hard($title) < hard {
                 skip!("the hard limit of this machine is {}: needs CAP_SYS_RESOURCE", own_hard($title));
             }
-            limits($kind, $soft, $hard, $title);
+            limits($kind, $soft, hard, $title);
         })*
     };
 }

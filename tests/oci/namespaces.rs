@@ -1,6 +1,10 @@
 //! Namespaces: new ones, those of others by path, and the caller's.
 
-use crate::support::{Case, Said, json, skip, within};
+mod clocks;
+mod devices;
+mod sysctls;
+
+use crate::support::{Case, Said, json, within};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -327,62 +331,6 @@ fn a_cgroup_namespace_hides_the_path_above() {
     assert_eq!(case.run().ok(), "/");
 }
 
-fn time_case(script: &str) -> Case {
-    let mut case = Case::sh(script);
-    case.namespace("time", None);
-    case
-}
-
-#[test]
-fn offsets_of_clocks_are_set() {
-    let mut case = time_case("cat /proc/self/timens_offsets");
-    case.set("/linux/timeOffsets", json!({ "monotonic": { "secs": 7881, "nanosecs": 2_718_281 }, "boottime": { "secs": 1337, "nanosecs": 3_141_519 } }));
-    let said = case.run().ok();
-    let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines, [["monotonic", "7881", "2718281"], ["boottime", "1337", "3141519"]]);
-}
-
-#[test]
-fn an_offset_moves_the_time_since_boot() {
-    let uptime = || -> f64 {
-        std::fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap()
-    };
-    let mut case = time_case("cut -d' ' -f1 /proc/uptime");
-    case.set("/linux/timeOffsets", json!({ "boottime": { "secs": 1_000_000 } }));
-    let inside: f64 = case.run().ok().parse().unwrap();
-    assert!((inside - uptime() - 1_000_000.0).abs() < 60.0, "{inside}");
-}
-
-#[test]
-fn a_negative_offset_is_fine() {
-    let mut case = time_case("head -1 /proc/self/timens_offsets");
-    case.set("/linux/timeOffsets", json!({ "monotonic": { "secs": -10 } }));
-    assert!(case.run().ok().contains("-10"));
-}
-
-#[test]
-fn offsets_hold_in_exec() {
-    let mut case = Case::idle();
-    case.namespace("time", None).set("/linux/timeOffsets", json!({ "boottime": { "secs": 5000 } }));
-    case.detached();
-    let said = case.exec(&["cat", "/proc/self/timens_offsets"]).ok();
-    assert!(said.contains("5000"), "{said}");
-}
-
-#[test]
-fn offsets_without_a_time_namespace_are_refused() {
-    let mut case = Case::new();
-    case.set("/linux/timeOffsets", json!({ "boottime": { "secs": 5000 } }));
-    refused(&case);
-}
-
-#[test]
-fn an_offset_of_an_unknown_clock_is_refused() {
-    let mut case = time_case("true");
-    case.set("/linux/timeOffsets", json!({ "realtime": { "secs": 5000 } }));
-    refused(&case);
-}
-
 #[test]
 fn maps_may_have_several_ranges() {
     let mut case = Case::sh("cat /proc/self/uid_map /proc/self/gid_map");
@@ -435,75 +383,6 @@ fn the_root_of_a_user_namespace_has_no_rights_over_the_host() {
 }
 
 #[test]
-fn sysctls_of_new_namespaces_are_set() {
-    let mut case =
-        Case::sh("cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward /proc/sys/fs/mqueue/queues_max");
-    case.set(
-        "/linux/sysctl",
-        json!({ "kernel.msgmax": "65536", "net.ipv4.ip_forward": "1", "fs.mqueue.queues_max": "77" }),
-    );
-    assert_eq!(case.run().ok(), "65536\n1\n77");
-}
-
-#[test]
-fn a_sysctl_may_be_written_with_slashes() {
-    let mut case = Case::sh("cat /proc/sys/net/ipv4/ip_forward");
-    case.set("/linux/sysctl", json!({ "net/ipv4/ip_forward": "1" }));
-    assert_eq!(case.run().ok(), "1");
-}
-
-macro_rules! sysctl_refusals {
-    ($($name:ident: $without:expr, $key:literal;)*) => {
-        $(#[test]
-        fn $name() {
-            let mut case = Case::new();
-            let without: &[&str] = &$without;
-            for kind in without {
-                case.without_namespace(kind);
-            }
-            if without.contains(&"uts") {
-                case.unset("/hostname");
-            }
-            case.set("/linux/sysctl", json!({ $key: "1" }));
-            refused(&case);
-        })*
-    };
-}
-
-sysctl_refusals! {
-    a_sysctl_of_the_whole_host_is_refused: [], "kernel.panic";
-    a_sysctl_of_memory_is_refused: [], "vm.swappiness";
-    a_sysctl_of_files_is_refused: [], "fs.file-max";
-    a_network_sysctl_without_a_network_namespace_is_refused: ["network"], "net.ipv4.ip_forward";
-    an_ipc_sysctl_without_an_ipc_namespace_is_refused: ["ipc"], "kernel.msgmax";
-    a_queue_sysctl_without_an_ipc_namespace_is_refused: ["ipc"], "fs.mqueue.queues_max";
-    a_domain_name_sysctl_without_a_uts_namespace_is_refused: ["uts"], "kernel.domainname";
-    a_sysctl_that_is_not_there_is_refused: [], "net.ipv4.no_such_thing";
-    a_sysctl_that_climbs_is_refused: [], "net/../../kernel/panic";
-}
-
-#[test]
-fn a_host_name_as_sysctl_is_refused() {
-    let mut case = Case::new();
-    case.set("/linux/sysctl", json!({ "kernel.hostname": "x" }));
-    refused(&case);
-}
-
-#[test]
-fn a_domain_name_as_sysctl_is_set() {
-    let mut case = Case::sh("cat /proc/sys/kernel/domainname");
-    case.set("/linux/sysctl", json!({ "kernel.domainname": "by.sysctl" }));
-    assert_eq!(case.run().ok(), "by.sysctl");
-}
-
-#[test]
-fn two_different_domain_names_are_refused() {
-    let mut case = Case::new();
-    case.set("/domainname", "one").set("/linux/sysctl", json!({ "kernel.domainname": "two" }));
-    refused(&case);
-}
-
-#[test]
 fn a_container_in_the_pid_namespace_of_another_sees_its_processes() {
     let first = Case::idle();
     first.detached();
@@ -523,100 +402,4 @@ fn a_killed_first_process_takes_those_of_its_pid_namespace_along() {
     within(10, "all are gone", || {
         case.cgroup_file("pids", "cgroup.procs").is_none_or(|procs| procs.is_empty()).then_some(())
     });
-}
-
-#[test]
-fn a_network_device_moves_into_the_container() {
-    let Some(host) = Netns::new() else { skip!("no dummy device can be made here") };
-    let mut case = Case::sh("ip -o link show eth7; ip -o addr show eth7");
-    case.set("/linux/netDevices", json!({ "dummy7": { "name": "eth7" } }));
-    host.ip(&["link", "add", "dummy7", "mtu", "1400", "type", "dummy"]);
-    host.ip(&["addr", "add", "10.99.7.1/24", "dev", "dummy7"]);
-    host.ip(&["link", "set", "dummy7", "up"]);
-    let said = case.end(host.inside(&case.bundled("run", &[]))).ok();
-    assert!(said.contains("eth7") && said.contains("mtu 1400") && said.contains("10.99.7.1/24"), "{said}");
-}
-
-#[test]
-fn a_network_device_keeps_its_name_unless_given_another() {
-    let Some(host) = Netns::new() else { skip!("no dummy device can be made here") };
-    let mut case = Case::sh("ip -o link show dummy8");
-    case.set("/linux/netDevices", json!({ "dummy8": {} }));
-    host.ip(&["link", "add", "dummy8", "type", "dummy"]);
-    let said = case.end(host.inside(&case.bundled("run", &[]))).ok();
-    assert!(said.contains("dummy8"), "{said}");
-}
-
-#[test]
-fn a_network_device_that_is_not_there_is_refused() {
-    let Some(host) = Netns::new() else { skip!("no dummy device can be made here") };
-    let mut case = Case::new();
-    case.set("/linux/netDevices", json!({ "nosuch": {} }));
-    case.end(host.inside(&case.bundled("run", &[]))).failed().complains("nosuch");
-    case.nothing_left();
-}
-
-#[test]
-fn a_network_device_with_an_invalid_name_is_refused() {
-    let Some(host) = Netns::new() else { skip!("no dummy device can be made here") };
-    for name in ["a/b", "a b", "name-longer-than-15", "."] {
-        let mut case = Case::new();
-        host.ip(&["link", "add", "dummy9", "type", "dummy"]);
-        case.set("/linux/netDevices", json!({ "dummy9": { "name": name } }));
-        case.end(host.inside(&case.bundled("run", &[]))).failed();
-        case.nothing_left();
-        host.ip(&["link", "del", "dummy9"]);
-    }
-}
-
-#[test]
-fn a_network_device_without_a_network_namespace_is_refused() {
-    let Some(host) = Netns::new() else { skip!("no dummy device can be made here") };
-    let mut case = Case::new();
-    host.ip(&["link", "add", "dummy6", "type", "dummy"]);
-    case.without_namespace("network").set("/linux/netDevices", json!({ "dummy6": {} }));
-    case.end(host.inside(&case.bundled("run", &[]))).failed();
-    case.nothing_left();
-}
-
-/// A network namespace that stands for the host's: its devices are this test's own.
-struct Netns {
-    holder: Holder,
-}
-
-impl Netns {
-    /// Nothing where the kernel cannot make a dummy device.
-    fn new() -> Option<Self> {
-        let own = Self { holder: Holder::with(&["--net"]) };
-        let made = own.try_ip(&["link", "add", "probe", "type", "dummy"]);
-        own.try_ip(&["link", "del", "probe"]);
-        made.then_some(own)
-    }
-
-    fn try_ip(&self, words: &[&str]) -> bool {
-        let pid = self.holder.pid.to_string();
-        Command::new("nsenter")
-            .args(["--net", "--target", &pid, "ip"])
-            .args(words)
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-    }
-
-    #[track_caller]
-    fn ip(&self, words: &[&str]) {
-        assert!(self.try_ip(words), "ip {}", words.join(" "));
-    }
-
-    /// The command, started in the namespace.
-    fn inside(&self, command: &Command) -> Command {
-        let mut outer = Command::new("nsenter");
-        outer
-            .args(["--net", "--target", &self.holder.pid.to_string()])
-            .arg(command.get_program())
-            .args(command.get_args());
-        outer.stdin(Stdio::null());
-        outer
-    }
 }
