@@ -36,7 +36,13 @@ pub(crate) fn build(
     let bare = if setup.options.no_pivot { enter::bare_mounts(directory)? } else { Vec::new() };
     // Modes are what the specification says; the caller's mask is for its own files.
     let mask = rustix::process::umask(Mode::empty());
-    enter::separate(setup.linux, setup.has_user_namespace(), directory)?;
+    if enter::separate(setup.linux, setup.has_user_namespace())? {
+        // What is bound from there is to be shared with the host, and where the root is put is not.
+        if !setup.has_user_namespace() {
+            make_bind_trees(setup, &place(setup, None), &mut trees)?;
+        }
+        enter::separate_place(directory)?;
+    }
     let root = mount_root(setup, &mut trees)?;
     let over_the_old = enter::attach_root(&root, directory)?;
     let mut rootfs = Rootfs::new(root, place(setup, None));
@@ -79,7 +85,7 @@ fn make_mounts(
     };
     let mut own_dev = true;
     for (mount, options) in &setup.mounts {
-        let tree = if rootfs.place.given(mount, options) { trees.pop_front() } else { None };
+        let tree = if rootfs.place.beforehand(mount, options) { trees.pop_front() } else { None };
         rootfs.mount(mount, options, tree, &hierarchies)?;
         own_dev &= options.bind.is_none() || mounts::relative(&mount.destination) != Path::new("dev");
     }
@@ -107,15 +113,20 @@ pub(crate) fn make_trees(setup: &Setup<'_>, userns: &OwnedFd) -> Result<Vec<Owne
             .map_err(|error| trees::explain(error, format!("cannot map ids of {}", path.display())))?;
         made.push(tree);
     }
-    let place = place(setup, Some(userns.as_fd()));
+    make_bind_trees(setup, &place(setup, Some(userns.as_fd())), &mut made)?;
+    Ok(made)
+}
+
+/// Those of bind mounts that are made before the root is.
+fn make_bind_trees(setup: &Setup<'_>, place: &Place<'_>, made: &mut impl Extend<OwnedFd>) -> Result<()> {
     for (mount, options) in &setup.mounts {
-        if place.given(mount, options)
+        if place.beforehand(mount, options)
             && let Some(bind) = options.bind
         {
-            made.push(place.container.bound(mount, options, bind)?);
+            made.extend([place.container.bound(mount, options, bind)?]);
         }
     }
-    Ok(made)
+    Ok(())
 }
 
 fn place<'a>(setup: &'a Setup<'_>, userns: Option<BorrowedFd<'a>>) -> Place<'a> {
@@ -123,6 +134,7 @@ fn place<'a>(setup: &'a Setup<'_>, userns: Option<BorrowedFd<'a>>) -> Place<'a> 
         container: Container { bundle: setup.bundle.path, userns, idmaps: &setup.idmaps },
         directory: directory(setup),
         user_namespace: setup.has_user_namespace(),
+        shared: enter::is_shared(setup.linux),
         own_pids: setup.namespaces.has(NamespaceKind::Pid),
         own_queues: setup.namespaces.has(NamespaceKind::Ipc),
         label: setup.linux.mount_label.as_deref().filter(|label| !label.is_empty()),
@@ -138,14 +150,12 @@ fn directory<'a>(setup: &'a Setup<'_>) -> Option<&'a Path> {
 }
 
 fn mount_root(setup: &Setup<'_>, trees: &mut VecDeque<OwnedFd>) -> Result<OwnedFd> {
-    let mut bind = |path: &Path, bind: Bind| match trees.pop_front() {
-        Some(tree) => Ok(tree),
-        None => trees::clone(path, bind),
-    };
+    let mut given = || if setup.has_user_namespace() { trees.pop_front() } else { None };
+    let mut bind = |path: &Path, bind: Bind| given().map_or_else(|| trees::clone(path, bind), Ok);
     match &setup.root {
         Root::Plain(path) => bind(path, Bind::All),
         Root::Directory { source, .. } => bind(source, Bind::One),
-        Root::Union { union, .. } if trees.is_empty() => union.mount(),
+        Root::Union { union, .. } if !setup.has_user_namespace() => union.mount(),
         Root::Union { union, anchors } => {
             let count = union.cloned(anchors).len().min(trees.len());
             union.mount_from(anchors, trees.drain(..count).collect())

@@ -16,11 +16,11 @@ use std::{
 };
 
 /// Keeps what the child mounts away from the host. A mount namespace that belongs to a new user namespace is a
-/// slave of the host's already. `directory` is where the root filesystem is to be attached.
-pub(super) fn separate(linux: &Linux, new_user_namespace: bool, directory: Option<&Path>) -> Result<()> {
+/// slave of the host's already. Tells whether they are shared with the host's all the same, since the specification wants it.
+pub(super) fn separate(linux: &Linux, new_user_namespace: bool) -> Result<bool> {
     let wanted = propagation(linux)?;
     if new_user_namespace && wanted.is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let flags = match wanted {
         // The root is made from what is bound out of the old one.
@@ -28,27 +28,15 @@ pub(super) fn separate(linux: &Linux, new_user_namespace: bool, directory: Optio
         Some(flags) => flags,
         None => MountPropagationFlags::DOWNSTREAM,
     };
-    let shared = flags.contains(MountPropagationFlags::SHARED);
-    let flags = flags | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", flags).cannot(|| "separate the mounts from the host's".into())?;
-    if shared {
-        // pivot_root refuses a new root whose parent is shared, and what is attached there would be seen by the host.
-        make_private("/")?;
-        if let Some(directory) = directory {
-            make_private_around(directory)?;
-        }
-    }
-    Ok(())
+    rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
+        .cannot(|| "separate the mounts from the host's".into())?;
+    Ok(flags.contains(MountPropagationFlags::SHARED))
 }
 
-fn make_private(path: impl rustix::path::Arg) -> Result<()> {
-    rustix::mount::mount_change(path, MountPropagationFlags::PRIVATE)
-        .cannot(|| "separate the root from the host's".into())
-}
-
-/// The mount that a directory is on is that of its nearest ancestor that is a mount point.
-fn make_private_around(directory: &Path) -> Result<()> {
-    for ancestor in directory.ancestors() {
+/// Separates the mount that the new root is to be attached on: what is attached there would be seen by the host, and
+/// `pivot_root` refuses a new root whose parent is shared. That of a directory is its nearest ancestor that is a mount point.
+pub(super) fn separate_place(directory: Option<&Path>) -> Result<()> {
+    for ancestor in directory.unwrap_or(Path::new("/")).ancestors() {
         match rustix::mount::mount_change(ancestor, MountPropagationFlags::PRIVATE) {
             Err(Errno::INVAL) => {}
             changed => {
@@ -68,7 +56,7 @@ pub(super) fn attach_root(tree: &OwnedFd, directory: Option<&Path>) -> Result<bo
     if let Some(directory) = directory {
         match attach(directory) {
             // The root of a user namespace need not be able to go there.
-            Err(Errno::ACCESS | Errno::PERM) => {}
+            Err(Errno::ACCESS | Errno::PERM) => separate_place(None)?,
             attached => {
                 return attached.cannot(|| "attach the root filesystem".into()).map(|()| false);
             }
@@ -79,7 +67,7 @@ pub(super) fn attach_root(tree: &OwnedFd, directory: Option<&Path>) -> Result<bo
 
 /// Makes `root` the root and gives up the old one.
 pub(super) fn pivot(root: &OwnedFd, linux: &Linux) -> Result<()> {
-    let shared = propagation(linux)?.is_some_and(|flags| flags.contains(MountPropagationFlags::SHARED));
+    let shared = is_shared(linux);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let old = shared.then(|| rustix::fs::open("/", flags, Mode::empty()));
     let old = old.transpose().cannot(|| "open the host's root".into())?;
@@ -160,6 +148,12 @@ pub(super) fn propagate(linux: &Linux) -> Result<()> {
         Some(flags) => rustix::mount::mount_change("/", flags).cannot(|| "set the root's propagation".into()),
         None => Ok(()),
     }
+}
+
+/// Whether the root's mounts are to be shared.
+pub(super) fn is_shared(linux: &Linux) -> bool {
+    propagation(linux)
+        .is_ok_and(|flags| flags.is_some_and(|flags| flags.contains(MountPropagationFlags::SHARED)))
 }
 
 fn propagation(linux: &Linux) -> Result<Option<MountPropagationFlags>> {

@@ -38,6 +38,8 @@ pub(crate) struct Place<'a> {
     pub(crate) directory: Option<&'a Path>,
     /// Whether the container has a user namespace that is not the runtime's.
     pub(crate) user_namespace: bool,
+    /// Whether mounts are to travel between the container and the host.
+    pub(crate) shared: bool,
     /// Whether it has a process namespace, and one for message queues, that are not the runtime's.
     pub(crate) own_pids: bool,
     pub(crate) own_queues: bool,
@@ -55,9 +57,9 @@ impl Place<'_> {
         plain.then(|| inside.to_path_buf())
     }
 
-    /// Whether the runtime makes the tree of this mount for the child.
-    pub(crate) fn given(&self, mount: &Mount, options: &Options<'_>) -> bool {
-        self.user_namespace && options.makes_tree() && self.inside(mount).is_none()
+    /// Whether the tree of this mount is made before the root is: by the runtime, or where the host's mounts are still shared.
+    pub(crate) fn beforehand(&self, mount: &Mount, options: &Options<'_>) -> bool {
+        (self.user_namespace || self.shared) && options.makes_tree() && self.inside(mount).is_none()
     }
 }
 
@@ -164,9 +166,10 @@ impl<'a> Rootfs<'a> {
         let attr = options.attributes.of_new();
         let attr = if late { attr.without(Attr::RDONLY) } else { attr };
         let tree = match self.new_filesystem(mount, options, kind, attr, covered.as_ref()) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.host_tree(kind, attr).unwrap_or(Err(error))?
-            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => match self.host_tree(kind, attr) {
+                Some(tree) => tree?,
+                None => return Err(error),
+            },
             made => made?,
         };
         if options.copy_up
@@ -213,7 +216,7 @@ impl<'a> Rootfs<'a> {
         filesystem.mount(attr)
     }
 
-    /// The host's tree in place of one that the container may not mount anew: a user namespace may mount only what belongs to
+    /// The host's tree, where it has one, in place of one that the container may not mount anew: a user namespace may mount only what belongs to
     /// namespaces of its own.
     fn host_tree(&self, kind: &str, attr: Attr) -> Option<Result<OwnedFd>> {
         let path = match kind {
@@ -222,13 +225,11 @@ impl<'a> Rootfs<'a> {
             "mqueue" if !self.place.own_queues => "/dev/mqueue",
             _ => return None,
         };
-        let cloned = trees::clone(Path::new(path), Bind::All).and_then(|tree| {
-            // Bits can only be added: the host's are locked here.
-            let set = Change { set: attr.without(Attr::ATIME), recursive: true, ..Change::default() };
-            set.apply(&tree).cannot(|| format!("set options of the host's {path}"))?;
-            Ok(tree)
-        });
-        Some(cloned)
+        let tree = trees::clone(Path::new(path), Bind::All).ok()?;
+        // Bits can only be added: the host's are locked here.
+        let set = Change { set: attr.without(Attr::ATIME), recursive: true, ..Change::default() };
+        let set = set.apply(&tree).cannot(|| format!("set options of the host's {path}"));
+        Some(set.map(|()| tree))
     }
 
     /// Changes what is mounted.
@@ -358,6 +359,7 @@ mod tests {
             container: Container { bundle: Path::new("/b"), userns: None, idmaps: &idmaps },
             directory: Some(Path::new("/b/./rootfs")),
             user_namespace: false,
+            shared: false,
             own_pids: true,
             own_queues: true,
             label: None,

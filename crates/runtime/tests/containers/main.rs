@@ -10,6 +10,7 @@ mod execs;
 mod lifecycle;
 mod mounts;
 mod programs;
+mod rootfs;
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +33,10 @@ fn main() {
         detached::TESTS,
         mounts::TESTS,
     ]
-    .concat();
+    .concat()
+    .into_iter()
+    .chain(rootfs::tests())
+    .collect();
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.iter().filter(|(name, _)| name.contains(&filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(test));

@@ -79,6 +79,32 @@ impl Fixture {
         fixture
     }
 
+    /// The same with its root filesystem in the bundle, as it is.
+    pub(crate) fn plain(mut self) -> Self {
+        fs::rename(self.path("layer"), self.path("bundle/rootfs")).unwrap();
+        // Mapped ids are to be able to go there.
+        for path in ["", "bundle", "bundle/rootfs"] {
+            fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for name in ["proc", "sys", "dev", "srv"] {
+            fs::create_dir_all(self.path("bundle/rootfs").join(name)).unwrap();
+        }
+        self.rootfs = None;
+        self.spec.root = Some(spec::Root { path: "rootfs".into(), readonly: false });
+        self
+    }
+
+    /// Where a file of the root filesystem of [`Fixture::plain`] is.
+    pub(crate) fn inside(&self, name: &str) -> PathBuf {
+        self.path("bundle/rootfs").join(name)
+    }
+
+    /// From nothing to nothing: what it said.
+    pub(crate) fn says(&self) -> String {
+        let ended = self.run().unwrap_or_else(|error| panic!("{error:?}"));
+        ended.text
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -233,6 +259,31 @@ pub(crate) fn mount(destination: &str, kind: &str, options: &str) -> spec::Mount
         options: options.split(',').map(str::to_owned).collect(),
         ..spec::Mount::default()
     }
+}
+
+/// Runs it in a copy of this process with mounts of its own, which go with it.
+pub(crate) fn with_own_mounts(work: impl FnOnce()) {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    let child = sampan_sys::clone::clone(rustix::thread::UnshareFlags::NEWNS, None, || {
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        work();
+        // Named by this process.
+        remove_cgroups();
+        0
+    })
+    .unwrap();
+    assert_eq!(wait(child.pidfd.as_fd()), 0);
+}
+
+/// Mounts a tmpfs on the host's side, with options as in mount(8).
+pub(crate) fn host_tmpfs(path: &Path, options: &str) {
+    fs::create_dir_all(path).unwrap();
+    let status = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+        .arg(path)
+        .status()
+        .unwrap();
+    assert!(status.success(), "mount -o {options} on {}", path.display());
 }
 
 pub(crate) fn bind(source: &Path, destination: &str, options: &str) -> spec::Mount {
