@@ -1,5 +1,6 @@
 //! What a container is made from.
 
+use crate::cgroup::CgroupDriver;
 use sampan_types::{
     Mount,
     spec::{ConsoleSize, Spec},
@@ -58,6 +59,11 @@ pub struct Options {
     pub no_new_keyring: bool,
     /// So many descriptors from 3 on stay open in the program.
     pub preserve_fds: u32,
+    /// Who makes its control groups.
+    pub cgroup: CgroupDriver,
+    /// The caller may lack the right to make control groups: then the container has none of its own, unless its specification
+    /// asks for a path or for limits. With systemd, it is the user's own that is asked.
+    pub rootless: bool,
     /// The kernel kills init as soon as the calling process ends (`PR_SET_PDEATHSIG`).
     pub die_with_parent: bool,
     /// The container's root may make control groups of its own below the container's (system containers): the

@@ -7,6 +7,7 @@ use crate::{
     exec::{self, Exec, ExecOptions},
     gate, hooks,
     idmap::IdMaps,
+    intel_rdt::RdtRecord,
     namespaces::Namespaces,
     seccomp::Filter,
     setup,
@@ -38,6 +39,8 @@ pub struct Container {
     pub(crate) cgroup: Cgroup,
     /// The way into the control group, kept by who creates.
     pub(crate) entry: Option<Entry>,
+    /// Cache and memory bandwidth.
+    pub(crate) rdt: Option<RdtRecord>,
     pub(crate) warnings: Vec<String>,
     /// To init, until it runs the program or is left to its gate.
     pub(crate) channel: Option<Channel>,
@@ -63,8 +66,9 @@ impl Container {
             pidfd,
             start_time: record.start_time,
             console: None,
-            cgroup: Cgroup::open(&record.cgroup)?,
+            cgroup: Cgroup::reopen(record.cgroup)?,
             entry: None,
+            rdt: record.rdt,
             warnings: Vec::new(),
             channel: None,
             gate: record.gate,
@@ -83,7 +87,8 @@ impl Container {
         Record {
             pid: self.pid,
             start_time: self.start_time,
-            cgroup: self.cgroup.path().to_owned(),
+            cgroup: self.cgroup.record().clone(),
+            rdt: self.rdt.clone(),
             gate: self.gate.clone(),
             maps: self.maps.clone(),
         }
@@ -248,6 +253,7 @@ impl Container {
         // What is open in a group keeps the kernel from freeing it.
         drop(self.entry);
         self.cgroup.delete()?;
+        self.rdt.as_ref().map_or(Ok(()), RdtRecord::delete)?;
         if let Some(gate) = &self.gate {
             // Gone since it was started, as a rule.
             let _ = rustix::fs::unlink(gate);

@@ -2,13 +2,14 @@
 
 use crate::{
     Bundle, Container, Options, Stdio,
-    cgroup::Cgroup,
+    cgroup::{Cgroup, Wanted},
     container::reap,
     error::Cannot,
     gate::Gate,
     hooks,
     idmap::{self, write_file},
     init,
+    intel_rdt::{Rdt, RdtRecord},
     process::{rlimits, stdio},
     rootfs,
     setup::{Groups, Setup},
@@ -27,11 +28,20 @@ use std::os::fd::{AsFd, OwnedFd};
 /// program is looked up in the container's `PATH` already here: [`ErrorKind::CommandNotFound`] and
 /// [`ErrorKind::NotExecutable`] name it. What fails is undone.
 pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Container> {
-    let setup = Setup::read(bundle, options)?;
-    let cgroup = Cgroup::of(setup.linux, bundle.id)?;
-    cgroup.create(setup.linux.resources.as_ref())?;
+    let mut setup = Setup::read(bundle, options)?;
+    let rdt = Rdt::of(setup.linux, bundle.id)?;
+    let mut cgroup = Cgroup::of(Wanted {
+        id: bundle.id,
+        linux: setup.linux,
+        annotations: &bundle.spec.annotations,
+        driver: setup.options.cgroup,
+        rootless: setup.options.rootless,
+    })?;
+    // Whoever has a user namespace can make no device nodes.
+    let guarded = !setup.has_user_namespace();
+    setup.warnings.extend(cgroup.create(setup.linux.resources.as_ref(), guarded)?);
     // The first failure is the one to tell, whatever tidying up after it comes to.
-    let made = match prepare(&setup, &cgroup, &stdio) {
+    let made = match prepare(&setup, &cgroup, rdt.as_ref(), &stdio) {
         Ok(made) => made,
         Err(error) => {
             let _ = cgroup.kill_all().and_then(|()| cgroup.delete());
@@ -45,6 +55,7 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
         start_time: made.start_time,
         console: made.console,
         entry: Some(made.entry),
+        rdt: made.rdt,
         channel: Some(made.channel),
         gate: options.gate,
         cgroup,
@@ -65,10 +76,11 @@ struct Made {
     start_time: u64,
     console: Option<OwnedFd>,
     entry: crate::cgroup::Entry,
+    rdt: Option<RdtRecord>,
     channel: Channel,
 }
 
-fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, stdio: &Stdio) -> Result<Made> {
+fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, rdt: Option<&Rdt<'_>>, stdio: &Stdio) -> Result<Made> {
     if setup.options.delegate_cgroup {
         delegate(setup, cgroup)?;
     }
@@ -83,12 +95,25 @@ fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, stdio: &Stdio) -> Result<Made> {
     let first = clone::clone(new, entry.directory(), || init::main(setup, groups, stdio, &theirs, gate))
         .map_err(explain_clone)?;
     drop(theirs);
+    cgroup.admit(&entry, first.pid).inspect_err(|_| {
+        // The first failure is the one to tell.
+        let _ = reap(&first.pidfd);
+    })?;
     let child = if joins { second_child(&channel, first)? } else { first };
-    match accompany(setup, &channel, &child) {
-        Ok(console) => {
+    let made = rdt.map(|rdt| rdt.create(child.pid)).transpose();
+    let made = made.and_then(|rdt| match accompany(setup, &channel, &child) {
+        Ok(console) => Ok((console, rdt)),
+        Err(error) => {
+            // The first failure is the one to tell.
+            let _ = rdt.map(|rdt| rdt.delete());
+            Err(error)
+        }
+    });
+    match made {
+        Ok((console, rdt)) => {
             let start_time =
                 sampan_sys::process::start_time(child.pid).cannot(|| "read init's start time".into())?;
-            Ok(Made { child, start_time, console, entry, channel })
+            Ok(Made { child, start_time, console, entry, rdt, channel })
         }
         Err(error) => {
             // The first failure is the one to tell.

@@ -2,7 +2,7 @@
 
 use crate::{
     Container, Stdio,
-    cgroup::Entry,
+    cgroup::{Entry, SubGroups},
     container::{has_ended, reap},
     error::Cannot,
     idmap::write_file,
@@ -47,6 +47,8 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// A paused container is no error: the process is made, and goes on when the container does.
     pub ignore_paused: bool,
+    /// Groups below the container's to be in.
+    pub cgroup: SubGroups,
 }
 
 /// Makes it, up to the program's `execve`.
@@ -88,15 +90,21 @@ pub(crate) fn run(
     let (channel, theirs) = Channel::pair()?;
     let opened;
     let entry = match &container.entry {
-        Some(entry) => entry,
-        None => {
-            opened = container.cgroup.entry()?;
+        Some(entry) if options.cgroup.is_empty() && entry.gate().is_none() => entry,
+        _ => {
+            opened = container.cgroup.entry_below(&options.cgroup)?;
             &opened
         }
     };
     let work = Inside { container, init, entry, plan: &plan, stdio: &stdio, channel: &theirs, options };
-    let child = clone_into(container, entry, || init::report(&theirs, || work.become_program()))?;
+    let child = clone_into(container, entry, options, || init::report(&theirs, || work.become_program()))?;
     drop(theirs);
+    let placed = container.cgroup.admit(entry, child.pid);
+    let placed = placed.and_then(|()| container.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(child.pid)));
+    placed.inspect_err(|_| {
+        // The first failure is the one to tell.
+        let _ = reap(&child.pidfd);
+    })?;
     accompany(process, &channel, child)
 }
 
@@ -140,12 +148,18 @@ fn waits(process: &Process) -> bool {
 
 /// Clones straight into the container's process namespace: the caller's children are born there while it asks for
 /// that, so that no process in between is needed.
-fn clone_into(container: &Container, entry: &Entry, work: impl Fn() -> i32) -> Result<Child> {
+fn clone_into(
+    container: &Container,
+    entry: &Entry,
+    options: &ExecOptions,
+    work: impl Fn() -> i32,
+) -> Result<Child> {
     let own_pids = container.namespaces.has(NamespaceKind::Pid);
     let back = if own_pids { Some(enter_pids(container)?) } else { None };
     let mut child = clone::clone(UnshareFlags::empty(), entry.directory(), &work);
     // A version 2 group that has handed its controllers down, as a system container's does, has no processes of its own.
-    if child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY)) {
+    let busy = child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY));
+    if busy && options.cgroup.is_empty() {
         child = match container.cgroup.entry_of(container.pid) {
             Ok(entry) => clone::clone(UnshareFlags::empty(), entry.directory(), &work),
             Err(error) => Err(std::io::Error::other(error)),

@@ -26,6 +26,7 @@ mod gate;
 mod hooks;
 mod idmap;
 mod init;
+mod intel_rdt;
 mod namespaces;
 mod process;
 mod record;

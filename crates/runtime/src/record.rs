@@ -1,6 +1,6 @@
 //! What is kept of a container for later processes.
 
-use crate::idmap::IdMaps;
+use crate::{cgroup::CgroupRecord, idmap::IdMaps, intel_rdt::RdtRecord};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -12,8 +12,12 @@ pub struct Record {
     pub pid: i32,
     /// Init's start time in clock ticks after boot: with the number it identifies the process.
     pub start_time: u64,
-    /// Path of its control group, as it was asked for or found.
-    pub cgroup: String,
+    /// Its control group.
+    pub cgroup: CgroupRecord,
+    /// Its share of cache and memory bandwidth.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rdt: Option<RdtRecord>,
     /// Where it waits, or waited, to be started.
     #[serde(default)]
     #[serde(skip_serializing_if = "Option::is_none")]

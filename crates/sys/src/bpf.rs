@@ -26,10 +26,18 @@ const PROG_LOAD: libc::c_int = 5;
 const PROG_ATTACH: libc::c_int = 8;
 const PROG_DETACH: libc::c_int = 9;
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
+const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const PROG_QUERY: libc::c_int = 16;
 const CGROUP_DEVICE_PROGRAM: u32 = 15;
 const CGROUP_DEVICE: u32 = 6;
 const ALLOW_MULTI: u32 = 2;
+const REPLACE: u32 = 4;
+
+/// Length of a program's name (`BPF_OBJ_NAME_LEN`).
+const NAME_LENGTH: usize = 16;
+
+/// The name of our programs, by which they are told from others on the same group.
+const NAME: [u8; NAME_LENGTH] = *b"sampan_devices\0\0";
 
 /// As many programs of one group as are asked for; the kernel's limit.
 const MAX_PROGRAMS: usize = 64;
@@ -40,6 +48,12 @@ struct Load {
     count: u32,
     instructions: u64,
     license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; NAME_LENGTH],
 }
 
 #[repr(C)]
@@ -48,6 +62,32 @@ struct Attach {
     program: u32,
     kind: u32,
     flags: u32,
+    replaced: u32,
+}
+
+/// `struct bpf_prog_info` as far as the name.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramFacts {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_length: u32,
+    translated_length: u32,
+    jited: u64,
+    translated: u64,
+    load_time: u64,
+    uid: u32,
+    map_count: u32,
+    maps: u64,
+    name: [u8; NAME_LENGTH],
+}
+
+#[repr(C)]
+struct GetFacts {
+    program: u32,
+    length: u32,
+    facts: u64,
 }
 
 #[repr(C)]
@@ -61,20 +101,31 @@ struct Query {
     padding: u32,
 }
 
-/// Puts a device program on a version 2 group, whose directory `group` refers to, in place of those it has. For a moment
-/// both decide, and what either refuses is refused.
+/// Puts a device program on a version 2 group, whose directory `group` refers to, in place of ours where it has one. Programs
+/// of others stay: systemd's, or those of groups above, decide too, and what any of them refuses is refused.
+///
+/// The change is made at once where the kernel can (`BPF_F_REPLACE`, Linux 5.6); on older ones both decide for a moment.
 ///
 /// # Errors
 /// `EPERM` without `CAP_BPF` and `CAP_NET_ADMIN`; `EINVAL` for a program the kernel does not accept, or where it was built without
 /// this.
 pub fn replace_device_program(group: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
-    let old = attached(group)?;
     let new = load(program)?;
-    attach(PROG_ATTACH, group, &new, ALLOW_MULTI)?;
-    for id in old {
-        attach(PROG_DETACH, group, &by_id(id)?, 0)?;
+    let mut ours = Vec::new();
+    for id in attached(group)? {
+        let program = by_id(id)?;
+        if name(&program)? == NAME {
+            ours.push(program);
+        }
     }
-    Ok(())
+    let Some(old) = ours.pop() else { return attach(PROG_ATTACH, group, &new, ALLOW_MULTI, None) };
+    match attach(PROG_ATTACH, group, &new, ALLOW_MULTI | REPLACE, Some(&old)) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            attach(PROG_ATTACH, group, &new, ALLOW_MULTI, None)?;
+            attach(PROG_DETACH, group, &old, 0, None)
+        }
+        result => result,
+    }
 }
 
 fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
@@ -83,6 +134,12 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
         count: program.len() as u32,
         instructions: program.as_ptr().addr() as u64,
         license: c"Apache-2.0".as_ptr().addr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+        name: NAME,
     };
     // SAFETY: the attributes give the true length of a slice, and a string, that outlive the call; the kernel reads both.
     let fd = check(unsafe { call(PROG_LOAD, &raw const attributes) })?;
@@ -90,16 +147,36 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-fn attach(command: libc::c_int, group: BorrowedFd<'_>, program: &OwnedFd, flags: u32) -> io::Result<()> {
+fn attach(
+    command: libc::c_int,
+    group: BorrowedFd<'_>,
+    program: &OwnedFd,
+    flags: u32,
+    replaced: Option<&OwnedFd>,
+) -> io::Result<()> {
     let attributes = Attach {
         target: group.as_raw_fd() as u32,
         program: program.as_raw_fd() as u32,
         kind: CGROUP_DEVICE,
         flags,
+        replaced: replaced.map_or(0, |program| program.as_raw_fd() as u32),
     };
     // SAFETY: the attributes hold numbers only.
     check(unsafe { call(command, &raw const attributes) })?;
     Ok(())
+}
+
+fn name(program: &OwnedFd) -> io::Result<[u8; NAME_LENGTH]> {
+    let mut facts = ProgramFacts::default();
+    let attributes = GetFacts {
+        program: program.as_raw_fd() as u32,
+        length: size_of::<ProgramFacts>() as u32,
+        facts: (&raw mut facts).addr() as u64,
+    };
+    // SAFETY: the kernel writes at most `length` bytes to `facts`, which is that long and outlives the call; all its
+    // fields are numbers, and with lengths of 0 the kernel follows none of its pointers.
+    check(unsafe { call(OBJ_GET_INFO_BY_FD, &raw const attributes) })?;
+    Ok(facts.name)
 }
 
 /// Numbers of the programs on a group itself, not those above it.

@@ -19,12 +19,30 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes a value in one go.
+pub(crate) fn put(path: &Path, value: &str) -> std::result::Result<(), Errno> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, value.as_bytes()).map(drop)
+}
+
+/// As [`put`], with the failure told.
 pub(crate) fn write(directory: &Path, file: &str, value: &str) -> Result<()> {
     let path = directory.join(file);
-    rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(&file, value.as_bytes()))
-        .map(drop)
-        .cannot(|| format!("write {value:?} to {}", path.display()))
+    put(&path, value).cannot(|| format!("write {value:?} to {}", path.display()))
+}
+
+/// Writes several values to one file, each for itself.
+pub(crate) fn write_lines<'a>(path: &Path, lines: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut lines = lines.peekable();
+    if lines.peek().is_none() {
+        return Ok(());
+    }
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .cannot(|| format!("open {}", path.display()))?;
+    for line in lines {
+        rustix::io::write(&file, line.as_bytes())
+            .cannot(|| format!("write {line:?} to {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Refers to a group's directory.
@@ -40,14 +58,14 @@ pub(crate) fn read(directory: &Path, file: &str) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-/// The number in a file, or, with `key`, the one behind that word in it; 0 where there is none (`max` among it).
-pub(crate) fn number(directory: &Path, file: &str, key: Option<&str>) -> Result<u64> {
-    let text = read(directory, file)?;
-    let value = match key {
-        None => Some(text.as_str()),
-        Some(key) => text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')),
-    };
-    Ok(value.and_then(|value| value.parse().ok()).unwrap_or_default())
+/// Reads a file that this kernel or this group may lack.
+pub(crate) fn read_present(directory: &Path, file: &str) -> Option<String> {
+    fs::read_to_string(directory.join(file)).ok()
+}
+
+/// The number behind a word at the start of a line of `text`.
+pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// Makes a group's directory and those above it; gives the ones that were missing, the topmost first.
@@ -72,6 +90,8 @@ pub(crate) fn remove(directory: &Path) -> Result<()> {
     loop {
         match rustix::fs::rmdir(directory) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // One that somebody with more rights has lent.
+            Err(Errno::ACCESS | Errno::PERM) if super::unprivileged() => return Ok(()),
             Err(Errno::BUSY) if waited < PATIENCE => {
                 below(directory)?.iter().try_for_each(|group| remove(group))?;
                 thread::sleep(pause);

@@ -3,6 +3,7 @@
 use crate::error::Cannot;
 use rustix::fs::{Access, AtFlags};
 use sampan_types::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// The hierarchies of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layout {
     /// Version 1, each with its controllers.
     pub(crate) v1: Vec<Hierarchy>,
@@ -21,7 +22,7 @@ pub(crate) struct Layout {
 }
 
 /// One hierarchy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hierarchy {
     /// Its controllers as in `/proc/self/cgroup` (`cpu,cpuacct`, `name=systemd`); empty for version 2.
     pub(crate) controllers: String,
@@ -66,25 +67,60 @@ impl Layout {
                     .find(|mount| exists(&mount.join("cgroup.controllers")));
                 layout.unified = mount.map(hierarchy);
             } else {
-                let mount = root.join(controllers.trim_start_matches("name="));
-                if exists(&mount) {
+                // Named after all its controllers, or, behind a link, after one of them.
+                let name = controllers.trim_start_matches("name=");
+                let names = std::iter::once(name).chain(name.split(','));
+                if let Some(mount) = names.map(|name| root.join(name)).find(|mount| exists(mount)) {
                     layout.v1.push(hierarchy(mount));
                 }
             }
         }
         layout
     }
+
+    /// The group's directory in version 2. Without version 1 a relative path starts above the caller's own group: one that has
+    /// processes cannot hand controllers down.
+    pub(super) fn unified_directory(&self, unified: &Hierarchy, path: &str) -> PathBuf {
+        match path.strip_prefix('/') {
+            None if self.v1.is_empty() => {
+                let above = unified.own.rsplit_once('/').map_or("", |(above, _)| above);
+                unified.directory(&format!("{above}/{path}"))
+            }
+            _ => unified.directory(path),
+        }
+    }
+
+    /// Forgets hierarchies, by their controllers.
+    pub(super) fn leave_out(&mut self, hierarchies: &[String]) {
+        self.v1.retain(|own| !hierarchies.contains(&own.controllers));
+        self.unified.take_if(|own| hierarchies.contains(&own.controllers));
+    }
+}
+
+/// A path without what a path can do: `..` leads no higher than where it starts, and it must name a group.
+pub(super) fn checked(path: &str) -> Result<String> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() || path.contains(['\0', '\n']) {
+        return Err(crate::error::invalid(
+            format!("invalid control group path {path:?}"),
+            "it must name a group",
+        ));
+    }
+    let start = if path.starts_with('/') { "/" } else { "" };
+    Ok(format!("{start}{}", parts.join("/")))
 }
 
 impl Hierarchy {
     /// The directory's name below the mount point of all.
     pub(crate) fn name(&self) -> &str {
         self.controllers.trim_start_matches("name=")
-    }
-
-    /// Whether it has this controller.
-    pub(crate) fn has(&self, controller: &str) -> bool {
-        self.controllers.split(',').any(|own| own == controller)
     }
 
     /// The directory of a group: an absolute path starts at the mount point, a relative one at the caller's own group.
@@ -109,7 +145,6 @@ mod tests {
         assert_eq!(layout.v1.len(), 2, "what is not mounted is left out");
         let (systemd, cpu) = (&layout.v1[0], &layout.v1[1]);
         assert_eq!((systemd.name(), systemd.mount.as_path()), ("systemd", Path::new("/c/systemd")));
-        assert!(cpu.has("cpuacct") && !cpu.has("cpu,cpuacct"));
         assert_eq!(cpu.directory("/x/y/"), Path::new("/c/cpu,cpuacct/x/y"));
         assert_eq!(cpu.directory("x"), Path::new("/c/cpu,cpuacct/a:b/x"));
         let unified = layout.unified.unwrap();
@@ -121,6 +156,27 @@ mod tests {
         let exists = |path: &Path| path == Path::new("/c/cgroup.controllers");
         let layout = Layout::parse("0::/user.slice\n", Path::new("/c"), exists);
         assert!(layout.v1.is_empty());
-        assert_eq!(layout.unified.unwrap().mount, Path::new("/c"));
+        let unified = layout.unified.as_ref().unwrap();
+        assert_eq!(unified.mount, Path::new("/c"));
+        assert_eq!(layout.unified_directory(unified, "x"), Path::new("/c/x"), "beside the caller's own");
+        assert_eq!(layout.unified_directory(unified, "/a/x"), Path::new("/c/a/x"));
+    }
+
+    #[test]
+    fn joined_controllers_behind_a_link() {
+        let exists = |path: &Path| path == Path::new("/c/cpu");
+        let layout = Layout::parse("2:cpuacct,cpu:/\n", Path::new("/c"), exists);
+        assert_eq!(layout.v1[0].mount, Path::new("/c/cpu"));
+    }
+
+    #[test]
+    fn paths_stay_below_their_start() {
+        assert_eq!(checked("/a/./b//c/").unwrap(), "/a/b/c");
+        assert_eq!(checked("../../../../x").unwrap(), "x");
+        assert_eq!(checked("/a/../../b").unwrap(), "/b");
+        for bad in ["", "/", "..", "/a/.."] {
+            let error = checked(bad).unwrap_err();
+            assert_eq!(error.to_string(), format!("invalid control group path {bad:?}"));
+        }
     }
 }

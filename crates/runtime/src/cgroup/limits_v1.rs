@@ -1,139 +1,181 @@
 //! Limits as version 1 files (kernel: admin-guide/cgroup-v1).
 
-use super::files;
+use super::limits::{self, Limit};
+use crate::error::invalid;
 use sampan_types::{
     Result,
-    spec::{MemoryLimits, Resources, ThrottleDevice},
+    spec::{BlockIo, Cpu, MemoryLimits, Resources, ThrottleDevice},
 };
-use std::path::Path;
 
-/// One write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Limit {
-    /// Whose file it is.
-    pub(super) controller: &'static str,
-    /// The file.
-    pub(super) file: String,
-    /// What is written.
-    pub(super) value: String,
-}
+/// What the kernel takes; beyond it would silently take the nearest.
+const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
-fn limit(controller: &'static str, file: impl Into<String>, value: impl ToString) -> Limit {
-    Limit { controller, file: file.into(), value: value.to_string() }
-}
+// Sets of limits that bound each other.
+const BANDWIDTH: u8 = 1;
+const REALTIME: u8 = 2;
+const MEMORY: u8 = 3;
 
-/// All limits but memory's, in the order in which they are written.
-pub(super) fn limits(resources: &Resources) -> Vec<Limit> {
-    let mut limits = cpu(resources);
+/// All limits, in the order in which they are written. `bfq` says whether this host's weights of block devices are
+/// those of the BFQ scheduler, whose files are named after it.
+pub(super) fn limits(resources: &Resources, bfq: impl Fn() -> bool) -> Result<Vec<Limit>> {
+    let mut limits = Vec::new();
+    if let Some(memory) = &resources.memory {
+        self::memory(memory, &mut limits)?;
+    }
+    if let Some(cpu) = &resources.cpu {
+        self::cpu(cpu, &mut limits)?;
+    }
     if let Some(pids) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        let value = match pids {
-            ..0 => "max".to_owned(),
-            // A group without a single task would be one without a container.
-            0 => "1".to_owned(),
-            pids => pids.to_string(),
-        };
-        limits.push(limit("pids", "pids.max", value));
+        limits.push(Limit::new("pids", "pids.max", self::pids(pids)));
     }
     for page in &resources.hugepage_limits {
-        limits.push(limit("hugetlb", format!("hugetlb.{}.limit_in_bytes", page.page_size), page.limit));
+        let file = |suffix: &str| format!("hugetlb.{}.{suffix}", page.page_size);
+        limits.push(Limit::new("hugetlb", file("limit_in_bytes"), page.limit));
+        // Pages that are reserved and not yet touched (Linux 5.7).
+        limits.push(Limit::new("hugetlb", file("rsvd.limit_in_bytes"), page.limit).optional());
     }
     if let Some(network) = &resources.network {
-        limits.extend(network.class_id.map(|class| limit("net_cls", "net_cls.classid", class)));
+        let class = network.class_id.filter(|class| *class != 0);
+        limits.extend(class.map(|class| Limit::new("net_cls", "net_cls.classid", class)));
         for own in &network.priorities {
-            limits.push(limit("net_prio", "net_prio.ifpriomap", format!("{} {}", own.name, own.priority)));
+            let line = format!("{} {}", own.name, own.priority);
+            limits.push(Limit::new("net_prio", "net_prio.ifpriomap", line));
         }
     }
-    limits.extend(block_io(resources));
-    for (device, rdma) in &resources.rdma {
-        limits.push(limit("rdma", "rdma.max", super::limits_v2::rdma_line(device, rdma)));
+    if let Some(io) = &resources.block_io {
+        block_io(io, bfq, &mut limits);
     }
-    limits
+    limits.extend(limits::rdma(resources)?);
+    Ok(limits)
 }
 
-fn cpu(resources: &Resources) -> Vec<Limit> {
-    let Some(cpu) = &resources.cpu else { return Vec::new() };
-    let some = [
-        cpu.shares.filter(|shares| *shares != 0).map(|value| limit("cpu", "cpu.shares", value)),
-        // The period first: a quota may be larger than the usual period.
-        cpu.period.filter(|period| *period != 0).map(|value| limit("cpu", "cpu.cfs_period_us", value)),
-        cpu.quota.filter(|quota| *quota != 0).map(|value| limit("cpu", "cpu.cfs_quota_us", value)),
-        cpu.burst.map(|value| limit("cpu", "cpu.cfs_burst_us", value)),
-        cpu.realtime_period.map(|value| limit("cpu", "cpu.rt_period_us", value)),
-        cpu.realtime_runtime.map(|value| limit("cpu", "cpu.rt_runtime_us", value)),
-        cpu.idle.map(|value| limit("cpu", "cpu.idle", value)),
-        cpu.cpus.as_ref().filter(|list| !list.is_empty()).map(|value| limit("cpuset", "cpuset.cpus", value)),
-        cpu.mems.as_ref().filter(|list| !list.is_empty()).map(|value| limit("cpuset", "cpuset.mems", value)),
-    ];
-    some.into_iter().flatten().collect()
+/// A group without a single task would be one without a container.
+pub(super) fn pids(limit: i64) -> String {
+    match limit {
+        ..0 => "max".to_owned(),
+        0 => "1".to_owned(),
+        limit => limit.to_string(),
+    }
 }
 
-fn block_io(resources: &Resources) -> Vec<Limit> {
-    let Some(io) = &resources.block_io else { return Vec::new() };
-    let mut limits: Vec<_> =
-        io.weight.map(|value| limit("blkio", "blkio.weight", value)).into_iter().collect();
-    limits.extend(io.leaf_weight.map(|value| limit("blkio", "blkio.leaf_weight", value)));
+fn cpu(cpu: &Cpu, limits: &mut Vec<Limit>) -> Result<()> {
+    let shares = cpu.shares.filter(|shares| *shares != 0);
+    if let Some(shares) = shares.filter(|shares| !SHARES.contains(shares)) {
+        let (word, bound) =
+            if shares < *SHARES.start() { ("minimum", SHARES.start()) } else { ("maximum", SHARES.end()) };
+        return Err(invalid(
+            format!("invalid cpu shares {shares}"),
+            format!("the {word} allowed cpu-shares is {bound}"),
+        ));
+    }
+    let list = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
+    let runtime = cpu.realtime_runtime.filter(|value| *value != 0);
+    let period = cpu.realtime_period.filter(|value| *value != 0);
+    limits.extend(period.map(|value| Limit::new("cpu", "cpu.rt_period_us", value).in_set(REALTIME)));
+    limits.extend(runtime.map(|value| Limit::new("cpu", "cpu.rt_runtime_us", value).in_set(REALTIME)));
+    limits.extend(idle_and_weight(cpu.idle, shares.map(|shares| Limit::new("cpu", "cpu.shares", shares))));
+    let (period, quota) = (cpu.period.filter(|value| *value != 0), cpu.quota.filter(|value| *value != 0));
+    // The period first: a quota may be larger than the usual period. A burst is at most the quota.
+    limits.extend(period.map(|value| Limit::new("cpu", "cpu.cfs_period_us", value).in_set(BANDWIDTH)));
+    limits.extend(quota.map(|value| Limit::new("cpu", "cpu.cfs_quota_us", value).in_set(BANDWIDTH)));
+    limits.extend(cpu.burst.map(|value| Limit::new("cpu", "cpu.cfs_burst_us", value).in_set(BANDWIDTH)));
+    limits.extend(list(&cpu.cpus).map(|value| Limit::new("cpuset", "cpuset.cpus", value)));
+    limits.extend(list(&cpu.mems).map(|value| Limit::new("cpuset", "cpuset.mems", value)));
+    Ok(())
+}
+
+/// An idle group's weight is fixed: it is set before, or after the group has stopped being one.
+pub(super) fn idle_and_weight(idle: Option<i64>, weight: Option<Limit>) -> impl Iterator<Item = Limit> {
+    let idle = idle.map(|idle| Limit::new("cpu", "cpu.idle", idle));
+    let order =
+        if idle.as_ref().is_some_and(|idle| idle.value == "0") { [idle, weight] } else { [weight, idle] };
+    order.into_iter().flatten()
+}
+
+fn block_io(io: &BlockIo, bfq: impl Fn() -> bool, limits: &mut Vec<Limit>) {
+    let weights = io.weight.is_some() || io.weight_device.iter().any(|device| device.weight.is_some());
+    let [weight, weight_device] = match weights && bfq() {
+        true => ["blkio.bfq.weight", "blkio.bfq.weight_device"],
+        false => ["blkio.weight", "blkio.weight_device"],
+    };
+    let given = |weight: Option<u16>| weight.filter(|weight| *weight != 0);
+    limits.extend(given(io.weight).map(|value| Limit::new("blkio", weight, value)));
+    limits.extend(given(io.leaf_weight).map(|value| Limit::new("blkio", "blkio.leaf_weight", value)));
     for device in &io.weight_device {
         let line = |weight| format!("{}:{} {weight}", device.major, device.minor);
-        limits.extend(device.weight.map(|weight| limit("blkio", "blkio.weight_device", line(weight))));
+        limits.extend(device.weight.map(|weight| Limit::new("blkio", weight_device, line(weight))));
         limits.extend(
-            device.leaf_weight.map(|weight| limit("blkio", "blkio.leaf_weight_device", line(weight))),
+            device.leaf_weight.map(|weight| Limit::new("blkio", "blkio.leaf_weight_device", line(weight))),
         );
     }
-    let mut throttle = |file: &str, devices: &[ThrottleDevice]| {
+    let mut throttle = |file: &'static str, devices: &[ThrottleDevice]| {
         limits.extend(devices.iter().map(|device| {
-            limit("blkio", file, format!("{}:{} {}", device.major, device.minor, device.rate))
+            Limit::new("blkio", file, format!("{}:{} {}", device.major, device.minor, device.rate))
         }));
     };
     throttle("blkio.throttle.read_bps_device", &io.throttle_read_bps_device);
     throttle("blkio.throttle.write_bps_device", &io.throttle_write_bps_device);
     throttle("blkio.throttle.read_iops_device", &io.throttle_read_iops_device);
     throttle("blkio.throttle.write_iops_device", &io.throttle_write_iops_device);
-    limits
 }
 
-/// Memory's limits, whose order depends on what is set already: memory alone may never exceed memory and swap together.
-pub(super) fn memory(directory: &Path, resources: &Resources) -> Result<()> {
-    let Some(memory) = &resources.memory else { return Ok(()) };
-    let present = match swap(memory) {
-        Some(_) => files::number(directory, "memory.memsw.limit_in_bytes", None)?,
-        None => 0,
-    };
-    for (file, value) in memory_limits(memory, present) {
-        files::write(directory, file, &value)?;
+/// Memory may never exceed memory and swap together, so the two are a set. Kernel memory has had no limit of its own since
+/// Linux 5.16 and is left out, as runc and crun do.
+fn memory(memory: &MemoryLimits, limits: &mut Vec<Limit>) -> Result<()> {
+    let given = |value: Option<i64>| value.filter(|value| *value != 0);
+    // The hierarchy is accounted as a whole always since Linux 5.11, and can be told so before only while the group is young.
+    if memory.use_hierarchy == Some(true) {
+        limits.push(Limit::new("memory", "memory.use_hierarchy", 1));
     }
+    let (limit, both) = (given(memory.limit), given(memory.swap));
+    limits.extend(limit.map(|value| Limit::new("memory", "memory.limit_in_bytes", value).in_set(MEMORY)));
+    let swap = |value| Limit::new("memory", "memory.memsw.limit_in_bytes", value).in_set(MEMORY);
+    match (limit, both) {
+        (_, Some(both)) => limits.push(swap(both)),
+        // No limit on memory is none on both.
+        (Some(-1), None) => limits.push(swap(-1).optional()),
+        _ => {}
+    }
+    limits.extend(
+        given(memory.reservation).map(|value| Limit::new("memory", "memory.soft_limit_in_bytes", value)),
+    );
+    limits.extend(
+        given(memory.kernel_tcp).map(|value| Limit::new("memory", "memory.kmem.tcp.limit_in_bytes", value)),
+    );
+    if let Some(value) = swappiness(memory)? {
+        limits.push(Limit::new("memory", "memory.swappiness", value));
+    }
+    limits.extend(
+        memory.disable_oom_killer.map(|off| Limit::new("memory", "memory.oom_control", u8::from(off))),
+    );
     Ok(())
 }
 
-/// Memory and swap together, as far as a value follows: no limit on memory means none on both.
-fn swap(memory: &MemoryLimits) -> Option<i64> {
-    match (memory.limit, memory.swap.filter(|swap| *swap != 0)) {
-        (Some(-1), None) => Some(-1),
-        (_, swap) => swap,
+/// -1, as a number without sign, is what Docker says for "as it is".
+fn swappiness(memory: &MemoryLimits) -> Result<Option<u64>> {
+    match memory.swappiness {
+        None | Some(u64::MAX) => Ok(None),
+        Some(value @ 0..=100) => Ok(Some(value)),
+        Some(value) => Err(invalid(
+            format!("invalid memory swappiness {value}"),
+            "valid memory swappiness range is 0-100",
+        )),
     }
-}
-
-/// `present` is the limit on memory and swap together that is in force.
-fn memory_limits(memory: &MemoryLimits, present: u64) -> Vec<(&'static str, String)> {
-    let limit =
-        memory.limit.filter(|limit| *limit != 0).map(|value| ("memory.limit_in_bytes", value.to_string()));
-    let both = swap(memory).map(|value| ("memory.memsw.limit_in_bytes", value.to_string()));
-    let grows = swap(memory).is_some_and(|swap| swap < 0 || swap.unsigned_abs() > present);
-    let mut writes: Vec<_> =
-        if grows { [both, limit] } else { [limit, both] }.into_iter().flatten().collect();
-    let rest = [
-        memory.reservation.map(|value| ("memory.soft_limit_in_bytes", value.to_string())),
-        memory.kernel_tcp.map(|value| ("memory.kmem.tcp.limit_in_bytes", value.to_string())),
-        memory.swappiness.map(|value| ("memory.swappiness", value.to_string())),
-        memory.disable_oom_killer.filter(|off| *off).map(|_| ("memory.oom_control", "1".to_owned())),
-    ];
-    writes.extend(rest.into_iter().flatten());
-    writes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sampan_types::spec::{Cpu, Pids};
+    use sampan_types::spec::Pids;
+
+    fn written(resources: &Resources) -> Vec<(String, String)> {
+        let limits = limits(resources, || true).unwrap();
+        limits.into_iter().map(|limit| (limit.file.into_owned(), limit.value)).collect()
+    }
+
+    fn strings<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+        pairs.map(|(file, value)| (file.to_owned(), value.to_owned())).to_vec()
+    }
 
     #[test]
     fn cpu_and_pids() {
@@ -142,22 +184,52 @@ mod tests {
             pids: Some(Pids { limit: Some(0) }),
             ..Resources::default()
         };
-        let writes: Vec<_> = limits(&resources).into_iter().map(|limit| (limit.file, limit.value)).collect();
         let expected = [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "50000"), ("pids.max", "1")];
-        assert_eq!(writes, expected.map(|(file, value)| (file.to_owned(), value.to_owned())));
+        assert_eq!(written(&resources), strings(expected));
         let none = Resources { pids: Some(Pids { limit: Some(-1) }), ..Resources::default() };
-        assert_eq!(limits(&none)[0].value, "max");
+        assert_eq!(written(&none), strings([("pids.max", "max")]));
     }
 
     #[test]
-    fn memory_and_swap_never_cross() {
-        let memory = MemoryLimits { limit: Some(200), swap: Some(300), ..MemoryLimits::default() };
-        let files =
-            |present| memory_limits(&memory, present).into_iter().map(|(file, _)| file).collect::<Vec<_>>();
-        assert_eq!(files(100), ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"]);
-        assert_eq!(files(1000), ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
-        let unlimited = MemoryLimits { limit: Some(-1), ..MemoryLimits::default() };
-        let writes = memory_limits(&unlimited, 100);
-        assert_eq!(writes[0], ("memory.memsw.limit_in_bytes", "-1".to_owned()));
+    fn an_idle_groups_weight_is_set_while_it_can_be() {
+        let cpu = |idle| Resources {
+            cpu: Some(Cpu { idle: Some(idle), shares: Some(512), ..Cpu::default() }),
+            ..Resources::default()
+        };
+        assert_eq!(written(&cpu(1)), strings([("cpu.shares", "512"), ("cpu.idle", "1")]));
+        assert_eq!(written(&cpu(0)), strings([("cpu.idle", "0"), ("cpu.shares", "512")]));
+    }
+
+    #[test]
+    fn weights_of_block_devices_have_the_schedulers_name() {
+        let io = BlockIo { weight: Some(100), ..BlockIo::default() };
+        let resources = Resources { block_io: Some(io), ..Resources::default() };
+        assert_eq!(written(&resources), strings([("blkio.bfq.weight", "100")]));
+        assert_eq!(limits(&resources, || false).unwrap()[0].file, "blkio.weight");
+    }
+
+    #[test]
+    fn unlimited_memory_is_unlimited_swap() {
+        let memory = MemoryLimits { limit: Some(-1), ..MemoryLimits::default() };
+        let resources = Resources { memory: Some(memory), ..Resources::default() };
+        let expected = [("memory.limit_in_bytes", "-1"), ("memory.memsw.limit_in_bytes", "-1")];
+        assert_eq!(written(&resources), strings(expected));
+    }
+
+    #[test]
+    fn what_the_kernel_would_bend_is_refused() {
+        let shares = |shares| Resources {
+            cpu: Some(Cpu { shares: Some(shares), ..Cpu::default() }),
+            ..Resources::default()
+        };
+        let causes = |resources: &Resources| limits(resources, || false).unwrap_err().causes();
+        assert_eq!(causes(&shares(1)), ["the minimum allowed cpu-shares is 2"]);
+        assert_eq!(causes(&shares(262_145)), ["the maximum allowed cpu-shares is 262144"]);
+        let memory = MemoryLimits { swappiness: Some(101), ..MemoryLimits::default() };
+        let resources = Resources { memory: Some(memory), ..Resources::default() };
+        assert_eq!(causes(&resources), ["valid memory swappiness range is 0-100"]);
+        let rdma =
+            Resources { rdma: [("mlx".to_owned(), Default::default())].into(), ..Resources::default() };
+        assert_eq!(limits(&rdma, || false).unwrap_err().to_string(), "invalid RDMA limit of \"mlx\"");
     }
 }

@@ -1,49 +1,108 @@
-//! Control groups: version 1 hierarchies, the hybrid layout, and version 2.
+//! Control groups: version 1 hierarchies, the hybrid layout, and version 2; made by us, or by systemd at our request.
 //!
-//! One [`CgroupManager`] knows one layout; [`Cgroup`] picks the host's.
+//! One [`CgroupManager`] knows one way of keeping a group; [`Cgroup`] picks the host's.
 
 mod devices;
+mod entry;
 mod files;
+mod freezer_v1;
 mod layout;
+mod limits;
 mod limits_v1;
 mod limits_v2;
+mod oom;
+mod record;
+mod stats;
+mod stats_v1;
+mod stats_v2;
+mod sub;
+mod systemd;
 mod v1;
 mod v2;
 
+pub(crate) use entry::Entry;
 pub(crate) use layout::{Hierarchy, Layout};
-
-use sampan_types::{Result, spec::Linux, spec::Resources};
-use std::{
-    fmt,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+pub use oom::{OomEvent, OomWatch};
+pub use record::{CgroupDriver, CgroupRecord};
+pub use stats::{
+    BlockIoEntry, BlockIoStats, CpuStats, CpuUsage, CpusetStats, HugepageStats, MemoryStats, MemoryUse,
+    PidStats, Pressure, Stall, Stats, Throttling,
 };
+pub use sub::SubGroups;
 
-/// What a control group uses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Processor time in nanoseconds.
-    pub cpu_ns: u64,
-    /// Memory in bytes.
-    pub memory_bytes: u64,
-    /// Number of tasks.
-    pub pids: u64,
+use sampan_types::{
+    Result,
+    spec::{DeviceRule, Linux, Resources},
+};
+use std::{collections::BTreeMap, fmt};
+
+/// What is to hold for a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    /// Limits; what is absent is left alone. Its device rules are not looked at.
+    pub(crate) resources: &'a Resources,
+    /// Which devices may be used; `None` leaves that alone.
+    pub(crate) devices: Option<&'a [DeviceRule]>,
 }
 
-/// One way of keeping a container's control group: a layout of the kernel's, later systemd's. The life of a group:
-/// `create` (once; a group that has processes is refused), `apply` any number of times, `entry` for each process that
-/// is to be born in it, `delete` when all are dead. Every method but `create` treats an absent group as an empty one.
-pub trait CgroupManager: fmt::Debug {
-    /// Makes the group in every hierarchy. Undoes itself on failure.
-    fn create(&self) -> Result<()>;
-    /// Sets limits; what is absent is left alone.
-    fn apply(&self, resources: &Resources) -> Result<()>;
+/// What a lack of permission comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tolerance {
+    /// A failure.
+    None,
+    /// A group less, for a caller who has not all of root's rights.
+    Unprivileged,
+    /// A group less.
+    Any,
+}
+
+impl Tolerance {
+    /// Looked at only when permission is lacking.
+    fn allows(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Unprivileged => unprivileged(),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Whether the caller is an ordinary user, or root of a user namespace only.
+fn unprivileged() -> bool {
+    let all = |map: String| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    !rustix::process::geteuid().is_root() || !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(all)
+}
+
+/// One way of keeping a container's control group: a layout of the kernel's, or systemd's on top of one. The life of a
+/// group:
+///
+/// 1. `create`, once: it is there in every hierarchy with its limits, or nothing of it is. One that has processes already, or
+///    is frozen, is refused. Gives the hierarchies that were left out for want of permission, where the caller said that this
+///    is no failure and no limit needs them.
+/// 2. `entry` for each process that is to be born in it, and `admit` once that has been cloned.
+/// 3. `apply`, any number of times: sets what is given, in an order that is legal whatever was in force; where the kernel
+///    refuses one value, those set before by the same call are taken back, and the error names the value.
+/// 4. `delete` when all are dead: the groups that the container made below it go too.
+///
+/// Every method but `create`, `entry`, `apply` and `freeze` treats an absent group as an empty one.
+pub(crate) trait CgroupManager: fmt::Debug {
+    /// Makes the group in every hierarchy, with limits. Undoes itself on failure.
+    fn create(&mut self, limits: Limits<'_>) -> Result<Vec<String>>;
+    /// Refuses a group that is in use or frozen, in whatever hierarchy.
+    fn refuse_used(&self) -> Result<()>;
+    /// Changes limits.
+    fn apply(&self, limits: Limits<'_>) -> Result<()>;
     /// Gives the group to the root of a user namespace, as the kernel's delegation rules have it.
     fn delegate(&self, uid: u32, gid: u32) -> Result<()>;
-    /// The way in for new processes.
-    fn entry(&self) -> Result<Entry>;
+    /// The way in for new processes, or into groups below it.
+    fn entry(&self, sub: &SubGroups) -> Result<Entry>;
+    /// Lets in the process that was cloned for an entry and may be waiting in [`Entry::enter`].
+    fn admit(&self, _entry: &Entry, _pid: i32) -> Result<()> {
+        Ok(())
+    }
     /// Processes in it and below it.
     fn pids(&self) -> Result<Vec<i32>>;
-    /// Kills every process in it and below it.
+    /// Kills every process in it and below it, frozen ones and those being forked included.
     fn kill_all(&self) -> Result<()>;
     /// Stops (`true`) every process in it, or lets them go on; returns when that is done.
     fn freeze(&self, frozen: bool) -> Result<()>;
@@ -53,87 +112,109 @@ pub trait CgroupManager: fmt::Debug {
     fn stats(&self) -> Result<Stats>;
     /// How many processes the kernel has killed in it for want of memory.
     fn oom_kills(&self) -> Result<u64>;
+    /// Waits for the kernel to run out of memory in it.
+    fn oom_watch(&self) -> Result<OomWatch>;
     /// Removes it and what is below it.
     fn delete(&self) -> Result<()>;
-}
-
-/// The way into a group, for a process that is cloned: it is born in the version 2 group, and writes itself into the
-/// version 1 groups before it does anything else.
-///
-/// That write is `0` into `tasks`. Writing another process's number, or into `cgroup.procs`, makes the kernel
-/// wait for a grace period of its whole process table first (measured: 11 ms); a task that moves itself waits for nobody.
-#[derive(Debug)]
-pub struct Entry {
-    directory: Option<OwnedFd>,
-    tasks: Vec<(String, OwnedFd)>,
-}
-
-impl Entry {
-    /// The version 2 directory to clone into.
-    pub(crate) fn directory(&self) -> Option<BorrowedFd<'_>> {
-        self.directory.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Moves the calling process, which has one thread, into the version 1 groups.
-    pub(crate) fn enter(&self) -> Result<()> {
-        use crate::error::Cannot;
-        for (name, tasks) in &self.tasks {
-            rustix::io::write(tasks, b"0").cannot(|| format!("enter the control group of {name}"))?;
-        }
-        Ok(())
-    }
 }
 
 /// A container's control group, in every hierarchy of the host.
 #[derive(Debug)]
 pub struct Cgroup {
-    path: String,
-    layout: Layout,
+    record: CgroupRecord,
     manager: Box<dyn CgroupManager>,
+}
+
+/// What a container's group is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The container.
+    pub(crate) id: &'a str,
+    /// Its path is there.
+    pub(crate) linux: &'a Linux,
+    /// `org.systemd.property.*` are there.
+    pub(crate) annotations: &'a BTreeMap<String, String>,
+    /// Who makes it.
+    pub(crate) driver: CgroupDriver,
+    /// The caller may have no right to make groups; then there is none, unless a path or limits are asked for. So it is also for
+    /// callers who turn out not to be root.
+    pub(crate) rootless: bool,
 }
 
 impl Cgroup {
     /// The control group of a path, whether or not it exists (also for those who tidy after a dead process). An
     /// absolute path starts at the hierarchies' mount points, a relative one at the caller's own group.
     pub fn open(path: &str) -> Result<Self> {
-        if path.split('/').any(|part| part == "..") || path.trim_matches('/').is_empty() {
-            return Err(crate::error::invalid(
-                format!("invalid control group path {path:?}"),
-                "it must name a group",
-            ));
-        }
         let layout = Layout::read()?;
-        let manager: Box<dyn CgroupManager> = match (&layout.unified, layout.v1.is_empty()) {
-            (Some(unified), true) => Box::new(v2::Unified::new(unified, path)),
-            _ => Box::new(v1::Hybrid::new(&layout, path)),
+        Self::reopen(CgroupRecord { path: layout::checked(path)?, unit: None, layout })
+    }
+
+    /// The control group that another process has made, from what it wrote down.
+    pub fn reopen(record: CgroupRecord) -> Result<Self> {
+        let groups = record.groups(Tolerance::None, record.unit.is_some());
+        let manager = match &record.unit {
+            None => groups,
+            Some(unit) => Box::new(systemd::Systemd::reopen(unit.clone(), groups)),
         };
-        Ok(Self { path: path.to_owned(), layout, manager })
+        Ok(Self { record, manager })
     }
 
-    /// The control group that a specification asks for; below the caller's own, named by the id, where it does not.
-    pub(crate) fn of(linux: &Linux, id: &str) -> Result<Self> {
-        Self::open(linux.cgroups_path.as_deref().filter(|path| !path.is_empty()).unwrap_or(id))
-    }
-
-    /// Makes it, with its limits.
-    pub(crate) fn create(&self, resources: Option<&Resources>) -> Result<()> {
-        self.manager.create()?;
-        match resources.map_or(Ok(()), |resources| self.manager.apply(resources)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // The first failure is the one to tell.
-                let _ = self.manager.delete();
-                Err(error)
-            }
+    /// The control group that a specification asks for; where it does not, one that is named by the id, below the caller's own or in
+    /// systemd's usual slice.
+    pub(crate) fn of(wanted: Wanted<'_>) -> Result<Self> {
+        let layout = Layout::read()?;
+        let path = wanted.linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
+        if wanted.driver == CgroupDriver::Systemd {
+            let systemd = systemd::Systemd::of(wanted, path, layout)?;
+            return Ok(Self { record: systemd.record(), manager: Box::new(systemd) });
         }
+        let record = CgroupRecord { path: layout::checked(path.unwrap_or(wanted.id))?, unit: None, layout };
+        let tolerance = match (path, wanted.rootless) {
+            (Some(_), _) => Tolerance::None,
+            (None, false) => Tolerance::Unprivileged,
+            (None, true) => Tolerance::Any,
+        };
+        let manager = record.groups(tolerance, false);
+        Ok(Self { record, manager })
+    }
+
+    /// Makes it, with its limits. With `guarded`, devices are restricted to the usual ones even where the specification says
+    /// nothing of them. Gives warnings for the user.
+    pub(crate) fn create(&mut self, resources: Option<&Resources>, guarded: bool) -> Result<Vec<String>> {
+        static NONE: std::sync::LazyLock<Resources> = std::sync::LazyLock::new(Resources::default);
+        let resources = resources.unwrap_or(&NONE);
+        let devices = Some(resources.devices.as_slice()).filter(|list| guarded || !list.is_empty());
+        let left_out = self.manager.create(Limits { resources, devices })?;
+        if left_out.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.record.layout.leave_out(&left_out);
+        let names: Vec<_> =
+            left_out.iter().map(|name| if name.is_empty() { "cgroup v2" } else { name }).collect();
+        Ok(vec![format!("no permission to make control groups ({}): going on without", names.join(", "))])
+    }
+
+    /// What [`Self::reopen`] needs.
+    pub fn record(&self) -> &CgroupRecord {
+        &self.record
     }
 
     pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
+        &self.record.layout
     }
 
     pub(crate) fn entry(&self) -> Result<Entry> {
-        self.manager.entry()
+        self.manager.entry(&SubGroups::default())
+    }
+
+    /// The way into groups below it.
+    pub(crate) fn entry_below(&self, sub: &SubGroups) -> Result<Entry> {
+        self.manager.entry(sub)
+    }
+
+    /// Lets in the process that was cloned for an entry; to be called after each such clone.
+    pub(crate) fn admit(&self, entry: &Entry, pid: i32) -> Result<()> {
+        self.manager.admit(entry, pid)
     }
 
     /// The way into the version 2 group that a process is in. No version 1 group refuses a process, so there it is not needed.
@@ -142,23 +223,24 @@ impl Cgroup {
         let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
             .cannot(|| format!("find process {pid}"))?;
         let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        let directory =
-            self.layout.unified.as_ref().map(|unified| files::open(&unified.directory(path))).transpose()?;
-        Ok(Entry { directory, tasks: Vec::new() })
+        let unified = self.record.layout.unified.as_ref();
+        let directory = unified.map(|unified| files::open(&unified.directory(path))).transpose()?;
+        Ok(Entry::of_version_2(directory))
     }
 
     pub(crate) fn delegate(&self, uid: u32, gid: u32) -> Result<()> {
         self.manager.delegate(uid, gid)
     }
 
-    /// The path as it was asked for.
+    /// Its path in every hierarchy: from the mount point where it is absolute, else from the group its maker was in.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.record.path
     }
 
-    /// Sets limits; what is absent is left alone.
+    /// Sets limits; what is absent is left alone, an empty list of device rules too. A failure leaves all as it was.
     pub fn apply(&self, resources: &Resources) -> Result<()> {
-        self.manager.apply(resources)
+        let devices = Some(resources.devices.as_slice()).filter(|list| !list.is_empty());
+        self.manager.apply(Limits { resources, devices })
     }
 
     /// Processes in it and below it.
@@ -196,6 +278,14 @@ impl Cgroup {
         self.manager.oom_kills().map(|kills| kills > 0)
     }
 
+    /// A descriptor to wait on for the kernel running out of memory in it.
+    ///
+    /// # Errors
+    /// `NotFound` where the group is gone or has no memory controller.
+    pub fn oom_watch(&self) -> Result<OomWatch> {
+        self.manager.oom_watch()
+    }
+
     /// Removes it and what is below it; absent is fine. Processes must be dead.
     pub fn delete(&self) -> Result<()> {
         self.manager.delete()
@@ -211,4 +301,15 @@ fn refuse_busy(path: &std::path::Path) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Conflict, "container's cgroup is not empty")
         .because(format!("processes {pids:?} are in {}", path.display())))
+}
+
+/// The group is stopped: what would be born in it could not run.
+fn refuse_frozen(path: &std::path::Path, frozen: bool) -> Result<()> {
+    use sampan_types::{Error, ErrorKind};
+    match frozen {
+        false => Ok(()),
+        true => Err(Error::new(ErrorKind::Conflict, "container's cgroup unexpectedly frozen")
+            .because(format!("{} was left so", path.display()))
+            .hint("thaw it or remove it")),
+    }
 }

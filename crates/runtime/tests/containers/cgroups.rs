@@ -48,7 +48,11 @@ fn limits() {
     assert!(membership.lines().all(|line| line.ends_with(&group)), "{membership}");
     assert_eq!(container.cgroup().pids().unwrap(), [container.pid()]);
     let stats = container.cgroup().stats().unwrap();
-    assert!(stats.pids == 1 && stats.memory_bytes > 0 && stats.cpu_ns > 0, "{stats:?}");
+    assert_eq!((stats.pids.current, stats.pids.limit), (1, 20));
+    assert_eq!(stats.memory.usage.limit, 64 << 20);
+    assert!(stats.memory.usage.usage > 0 && stats.cpu.usage.total > 0, "{stats:?}");
+    assert!(!stats.memory.raw.is_empty(), "{stats:?}");
+    assert_eq!(stats.cpuset.cpus.is_empty(), unified(), "handed down only when it is asked for");
     container.delete().unwrap();
     fixture.assert_nothing_left();
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cgroup_changes;
 mod cgroups;
 mod confinement;
 mod detached;
@@ -12,6 +13,7 @@ mod mounts;
 mod programs;
 mod rootfs;
 mod support;
+mod systemd;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,10 +30,12 @@ fn main() {
         programs::TESTS,
         confinement::TESTS,
         cgroups::TESTS,
+        cgroup_changes::TESTS,
         execs::TESTS,
         lifecycle::TESTS,
         detached::TESTS,
         mounts::TESTS,
+        systemd::TESTS,
     ]
     .concat()
     .into_iter()

@@ -19,6 +19,8 @@ pub(super) struct Call {
     pub(super) log: Log,
     /// Control groups are made by systemd.
     pub(super) systemd: bool,
+    /// Control groups that may not be made are passed over, whoever the caller is.
+    pub(super) rootless: bool,
 }
 
 impl Call {

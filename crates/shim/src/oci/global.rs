@@ -116,6 +116,7 @@ fn open(program: &str, words: &Words) -> Result<Call> {
         root_given: given.is_some(),
         log: Log { file: file.transpose()?, json, debug: words.switch("debug") },
         systemd: words.switch("systemd-cgroup"),
+        rootless: words.text("rootless") == Some("true"),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::json_log::timestamp;
 use rustix::fd::OwnedFd;
-use sampan_runtime::{Bundle, Container, Options, Rootfs, Stdio};
+use sampan_runtime::{Bundle, Container, Options, Rootfs, Stdio, cgroup::CgroupDriver};
 use sampan_types::{Error, ErrorKind, Result, spec::Spec};
 use std::{
     path::{Path, PathBuf},
@@ -59,9 +59,6 @@ pub(super) struct Launched {
 
 /// Makes the container that the words ask for. What fails is undone.
 pub(super) fn launch(call: &Call, words: &Words, life: Life) -> Result<Launched> {
-    if call.systemd {
-        return Err(Error::new(ErrorKind::Unsupported, "cannot have systemd make control groups"));
-    }
     let passed = Passed::read(words)?;
     let (text, mut spec, outlets, bundle) = read_bundle(words, life)?;
     if let Some(process) = &mut spec.process {
@@ -130,6 +127,8 @@ fn make(
         no_pivot: words.switch("no-pivot"),
         no_new_keyring: words.switch("no-new-keyring"),
         preserve_fds: passed.count,
+        cgroup: if call.systemd { CgroupDriver::Systemd } else { CgroupDriver::Fs },
+        rootless: call.rootless,
         ..Options::default()
     };
     let bundle = Bundle { id: words.id(), spec, path: bundle, rootfs: Rootfs::Spec };

@@ -13,7 +13,7 @@ use crate::oci::{
     words::{Flag, Kind, Order, Words},
 };
 use rustix::fd::AsFd as _;
-use sampan_runtime::{ExecOptions, Stdio};
+use sampan_runtime::{ExecOptions, Stdio, cgroup::SubGroups};
 use sampan_types::{Error, ErrorKind, Result, spec::Process, spec::Status};
 use std::process::ExitCode;
 
@@ -47,6 +47,11 @@ after the id belongs to the program.
         Flag::switch("no-new-privs", "the process can never gain privileges"),
         Flag::new(Kind::List, "cap", "one more capability").short("c"),
         launch::PRESERVE_FDS,
+        Flag::new(
+            Kind::List,
+            "cgroup",
+            "control group below the container's: [CONTROLLER[,CONTROLLER...]:]PATH",
+        ),
         Flag::switch("ignore-paused", "also in a paused container: it runs when that goes on"),
         Flag::switch("no-subreaper", "").hidden(),
     ],
@@ -71,7 +76,11 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     let detached = words.switch("detach");
     let outlets = Outlets::open(words, process.terminal, detached)?;
     let attendance = (!detached).then(|| Attendance::begin(false)).transpose()?;
-    let options = ExecOptions { preserve_fds: passed.count, ignore_paused: words.switch("ignore-paused") };
+    let options = ExecOptions {
+        preserve_fds: passed.count,
+        ignore_paused: words.switch("ignore-paused"),
+        cgroup: SubGroups::parse(&words.all("cgroup").collect::<Vec<_>>())?,
+    };
     let exec = held.container.exec(&process, stdio(&process), &options).map_err(not_started)?;
     // It has joined: what happens to the container happens to it.
     held.place.unlock();
