@@ -40,4 +40,5 @@ pub use bundle::{Bundle, Options, Rootfs, Stdio};
 pub use container::Container;
 pub use create::create;
 pub use exec::{Exec, ExecOptions};
+pub use process::capabilities::NAMES as CAPABILITIES;
 pub use record::Record;

@@ -10,8 +10,8 @@ use rustix::{
 };
 use sampan_types::{Result, spec::Capabilities};
 
-/// Names in the order of their numbers (linux/capability.h).
-const NAMES: [&str; 41] = [
+/// Names of capabilities, without `CAP_`, in the order of their numbers (linux/capability.h).
+pub const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",

@@ -199,7 +199,7 @@ impl Place {
     pub(super) fn remove(self) -> Result<()> {
         let failed =
             |errno: Errno| Error::io(format!("remove {}", self.path.display()), std::io::Error::from(errno));
-        for name in ["gate", "notify.sock", "config.json.new", "state.json.new", CONFIG, STATE] {
+        for name in [CONFIG, STATE] {
             match unlinkat(&self.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
@@ -207,7 +207,7 @@ impl Place {
         }
         match rustix::fs::rmdir(&self.path) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // Somebody else's file: the directory was ours alone, so it goes with it.
+            // A gate, or what a killed command has left: the directory is the container's alone.
             Err(Errno::NOTEMPTY | Errno::EXIST) => std::fs::remove_dir_all(&self.path)
                 .map_err(|error| Error::io(format!("remove {}", self.path.display()), error)),
             Err(errno) => Err(failed(errno)),

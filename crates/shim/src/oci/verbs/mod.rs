@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -20,6 +21,7 @@ pub(super) const COMMANDS: &[&Command] = &[
     &create::COMMAND,
     &delete::COMMAND,
     &exec::COMMAND,
+    &features::COMMAND,
     &kill::COMMAND,
     &list::COMMAND,
     &pause::COMMAND,
