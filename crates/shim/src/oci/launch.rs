@@ -12,7 +12,10 @@ use super::{
 use crate::json_log::timestamp;
 use rustix::fd::OwnedFd;
 use sampan_runtime::{Bundle, Container, Options, Rootfs, Stdio, cgroup::CgroupDriver};
-use sampan_types::{Error, ErrorKind, Result, spec::Spec};
+use sampan_types::{
+    Error, ErrorKind, Result,
+    spec::{Process, Spec},
+};
 use std::{
     path::{Path, PathBuf},
     time::SystemTime,
@@ -99,6 +102,7 @@ fn read_bundle(words: &Words, life: Life) -> Result<(Vec<u8>, Spec, Outlets, Pat
     let Some(process) = &spec.process else {
         return Err(Error::new(ErrorKind::InvalidInput, "process property must not be empty"));
     };
+    check_process(process)?;
     // Their paths start where the caller is, so before that changes.
     let outlets = Outlets::open(words, process.terminal, life != Life::Attended)?;
     if words.has("bundle") {
@@ -162,6 +166,17 @@ fn hand_over(
             Err(error)
         }
     }
+}
+
+/// What every process must have, in the sentences that callers know.
+pub(super) fn check_process(process: &Process) -> Result<()> {
+    let wrong = match process.cwd.as_str() {
+        "" => "Cwd property must not be empty",
+        cwd if !cwd.starts_with('/') => "Cwd must be an absolute path",
+        _ if process.args.is_empty() => "args must not be empty",
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::InvalidInput, wrong))
 }
 
 /// In callers' words, a failure on the way to a process. What the specification itself has wrong is told as it is.

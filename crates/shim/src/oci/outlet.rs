@@ -30,16 +30,15 @@ impl Outlets {
     /// Where a terminal has nobody to go to, or a socket has no terminal; where a socket does not answer.
     pub(super) fn open(words: &super::words::Words, terminal: bool, detached: bool) -> Result<Self> {
         let console = words.text("console-socket");
+        // The sentences are runc's, name and all: callers compare them.
         match (console, terminal && detached) {
             (None, true) => {
                 return Err(refused(
-                    "cannot allocate tty if sampan-runc will detach without setting console socket",
+                    "cannot allocate tty if runc will detach without setting console socket",
                 ));
             }
             (Some(_), false) => {
-                return Err(refused(
-                    "cannot use console socket if sampan-runc will not detach or allocate tty",
-                ));
+                return Err(refused("cannot use console socket if runc will not detach or allocate tty"));
             }
             _ => {}
         }

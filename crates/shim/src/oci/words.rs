@@ -1,6 +1,8 @@
 //! The words of a command line by the rules of Go's `flag` package, as callers of runc know them: `-name` is `--name`, a value follows
 //! or is joined by `=`, a switch takes one only joined, `--` ends the options.
 
+use super::duration;
+
 /// One option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flag {
@@ -28,6 +30,8 @@ pub(super) enum Kind {
     Integer,
     /// Integers, as often as it is given.
     Integers,
+    /// A time in Go's notation (`100ms`).
+    Duration,
 }
 
 impl Flag {
@@ -135,6 +139,7 @@ impl Words {
         };
         let understood = match flag.kind {
             Kind::Integer | Kind::Integers => integer(&value).is_some(),
+            Kind::Duration => duration::parse(&value).is_some(),
             Kind::Switch | Kind::Text | Kind::List => true,
         };
         if !understood {
@@ -171,6 +176,11 @@ impl Words {
     /// An integer's last value.
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.last(name).and_then(integer)
+    }
+
+    /// A time's last value.
+    pub(super) fn duration(&self, name: &str) -> Option<std::time::Duration> {
+        self.last(name).and_then(duration::parse)
     }
 
     /// The container, which is the first argument.

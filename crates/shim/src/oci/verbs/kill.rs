@@ -11,7 +11,10 @@ use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open},
 };
-use sampan_types::{Error, ErrorKind, Result, parse_signal, spec::Status};
+use sampan_types::{
+    Error, ErrorKind, Result, parse_signal,
+    spec::{NamespaceKind, Status},
+};
 use std::process::ExitCode;
 
 pub(super) const COMMAND: Command = Command {
@@ -35,8 +38,12 @@ A container that has been created may be killed before it is started.
 fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     let held = Held::open(call, words.id(), Lock::None)?;
     let name = words.arguments.get(1).map_or("TERM", String::as_str);
-    let signal = parse_signal(name)
-        .map_err(|_| Error::new(ErrorKind::InvalidInput, format!("unknown signal {name:?}")))?;
+    let signal = match name {
+        // kill(2): nothing is sent, but whether it could be is told.
+        "0" => 0,
+        name => parse_signal(name)
+            .map_err(|_| Error::new(ErrorKind::InvalidInput, format!("unknown signal {name:?}")))?,
+    };
     if words.switch("all") {
         all(&held, signal)?;
     } else {
@@ -50,8 +57,18 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
 
 fn first(held: &Held, signal: i32) -> Result<()> {
     held.require_alive()?;
+    if signal == Signal::KILL.as_raw() && !has_own_processes(held) {
+        // Where the first process is not the init of its namespace, the others would live on.
+        return held.container.kill_all();
+    }
     let Some(pidfd) = held.container.pidfd() else { return Err(not_running()) };
     send(pidfd, signal)
+}
+
+/// Whether it has a process namespace that is its alone.
+fn has_own_processes(held: &Held) -> bool {
+    let namespaces = held.spec.linux.iter().flat_map(|linux| &linux.namespaces);
+    namespaces.into_iter().any(|namespace| namespace.kind == NamespaceKind::Pid && namespace.path.is_none())
 }
 
 fn all(held: &Held, signal: i32) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `run`: create and start in one, and as a rule stay until the program ends.
 
-use super::start::start;
+use super::start::not_run;
 use crate::oci::{
     attend::Attendance,
     call::Call,
@@ -8,12 +8,11 @@ use crate::oci::{
     launch::{self, Launched, Life},
     place::{Lock, Place, STATE},
     remove::{remove, undo},
-    tell,
     terminal::Terminal,
     words::{Flag, Order, Words},
 };
 use sampan_runtime::Container;
-use sampan_types::{Error, Result};
+use sampan_types::Result;
 use std::process::ExitCode;
 
 pub(super) const COMMAND: Command = Command {
@@ -44,13 +43,10 @@ code (128+n after signal n), and removes the container.
     run,
 };
 
-/// What runc gives where the program, found before, cannot be run.
-const NOT_RUN: u8 = 255;
-
 fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     if words.switch("detach") {
         let Launched { place, mut container, .. } = launch::launch(call, words, Life::Detached)?;
-        return match start(&mut container) {
+        return match container.start() {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => not_run(undo(call, container, place, error)),
         };
@@ -58,7 +54,7 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     let attendance = Attendance::begin(!words.switch("no-subreaper"))?;
     let Launched { mut place, mut container, console } = launch::launch(call, words, Life::Attended)?;
     let started = console.map(Terminal::new).transpose().and_then(|terminal| {
-        start(&mut container)?;
+        container.start()?;
         Ok(terminal)
     });
     let terminal = match started {
@@ -81,11 +77,4 @@ fn finish(call: &Call, container: Container, place: Place) -> Result<()> {
     let place = place.lock(Lock::Alone)?;
     // Somebody else may have deleted it at its end.
     if place.has(STATE) { remove(call, container, place) } else { Ok(()) }
-}
-
-/// A program that cannot be run says so itself, in one line.
-fn not_run(error: Error) -> Result<ExitCode> {
-    let Some(line) = tell::not_run(&error) else { return Err(error) };
-    eprintln!("{}", tell::plain(&line));
-    Ok(ExitCode::from(NOT_RUN))
 }

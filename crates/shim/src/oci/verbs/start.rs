@@ -5,9 +5,9 @@ use crate::oci::{
     command::{Command, Count, PLAIN},
     kept::Held,
     place::Lock,
+    tell,
     words::{Order, Words},
 };
-use sampan_runtime::Container;
 use sampan_types::{Error, ErrorKind, Result, spec::Status};
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     // Shared, since hooks may call this program: that it is started once is the gate's affair.
     let mut held = Held::open(call, words.id(), Lock::Shared)?;
     match held.container.status()? {
-        Status::Created => start(&mut held.container).map(|()| ExitCode::SUCCESS),
+        Status::Created => held.container.start().map(|()| ExitCode::SUCCESS).or_else(not_run),
         Status::Stopped => Err(conflict("cannot start a container that has stopped")),
         Status::Running => Err(conflict("cannot start an already running container")),
         status => Err(conflict(&format!(
@@ -45,7 +45,12 @@ fn conflict(what: &str) -> Error {
     Error::new(ErrorKind::Conflict, what)
 }
 
-/// Starts a container; what stands in the way is told as it is.
-pub(super) fn start(container: &mut Container) -> Result<()> {
-    container.start()
+/// What runc gives where the program, found before, cannot be run.
+const NOT_RUN: u8 = 255;
+
+/// That a program cannot be run is told in one bare line, as the program's own last word would be; other failures as all are.
+pub(super) fn not_run(error: Error) -> Result<ExitCode> {
+    let Some(line) = tell::not_run(&error) else { return Err(error) };
+    eprintln!("{}", tell::plain(&line));
+    Ok(ExitCode::from(NOT_RUN))
 }

@@ -5,6 +5,7 @@ const FLAGS: &[Flag] = &[
     Flag::switch("detach", "").short("d"),
     Flag::new(Kind::List, "env", "").short("e"),
     Flag::new(Kind::Integer, "preserve-fds", ""),
+    Flag::new(Kind::Duration, "interval", ""),
 ];
 
 fn parse(order: Order, line: &str) -> Result<Words, String> {
@@ -46,6 +47,7 @@ fn what_is_wrong_is_told_in_gos_words() {
         ("id -b", "flag needs an argument: -b"),
         ("--detach=foo id", "invalid boolean value \"foo\" for -detach: parse error"),
         ("--preserve-fds x id", "invalid value \"x\" for flag -preserve-fds: parse error"),
+        ("--interval foo id", "invalid value \"foo\" for flag -interval: parse error"),
         ("--=x", "bad flag syntax: --=x"),
         ("---x", "bad flag syntax: ---x"),
     ] {

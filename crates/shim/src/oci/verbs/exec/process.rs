@@ -1,6 +1,6 @@
 //! The process that `exec` is asked for.
 
-use crate::oci::words::Words;
+use crate::oci::{launch::check_process, words::Words};
 use sampan_types::{
     Error, ErrorKind, Result,
     spec::{Capabilities, Process},
@@ -48,9 +48,7 @@ fn valid(process: Process) -> Result<Process> {
     if process.args.is_empty() {
         return Err(refused("exec args cannot be empty"));
     }
-    if !process.cwd.starts_with('/') {
-        return Err(refused("Cwd must be an absolute path"));
-    }
+    check_process(&process)?;
     Ok(process)
 }
 
