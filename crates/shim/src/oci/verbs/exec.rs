@@ -12,7 +12,10 @@ use crate::oci::{
     terminal::Terminal,
     words::{Flag, Kind, Order, Words},
 };
-use rustix::fd::AsFd as _;
+use rustix::{
+    fd::AsFd as _,
+    process::{Signal, WaitId, WaitIdOptions, waitid},
+};
 use sampan_runtime::{ExecOptions, Stdio, cgroup::SubGroups};
 use sampan_types::{Error, ErrorKind, Result, spec::Process, spec::Status};
 use std::process::ExitCode;
@@ -89,8 +92,9 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         console.map(Terminal::new).transpose()
     });
     let terminal = told.inspect_err(|_| {
-        // Nobody would know of it.
-        let _ = sampan_sys::pidfd::send_signal(&exec.pidfd, rustix::process::Signal::KILL.as_raw());
+        // Nobody would know of it, and unreaped it would hold up the container's end.
+        let _ = sampan_sys::pidfd::send_signal(&exec.pidfd, Signal::KILL.as_raw());
+        let _ = waitid(WaitId::PidFd(exec.pidfd.as_fd()), WaitIdOptions::EXITED);
     })?;
     match attendance {
         Some(attendance) => attendance.wait(exec.pid, exec.pidfd.as_fd(), terminal).map(ExitCode::from),
