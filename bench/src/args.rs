@@ -26,6 +26,8 @@ pub(crate) struct Args {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measure {
+    /// A bare bundle: run; create, start and delete; exec; a hundred at once.
+    Oci,
     /// From the command to the end of `true`, without and with network.
     Start,
     /// A command in a container that runs.

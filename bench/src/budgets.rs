@@ -36,5 +36,11 @@ pub(crate) const EXEC: &[Budget] = &[
     Budget { ours: Work::Exec, peer: "docker", theirs: Work::Exec, share: 1.0 / 15.0, words: "1/15" },
 ];
 
+/// For `oci`.
+pub(crate) const OCI: &[Budget] = &[
+    Budget { ours: Work::Bundle, peer: "crun", theirs: Work::Bundle, share: 0.6, words: "0.6" },
+    Budget { ours: Work::Exec, peer: "crun", theirs: Work::Exec, share: 0.8, words: "0.8" },
+];
+
 /// The memory of all helpers of one idle container, in KiB.
 pub(crate) const MEMORY_KIB: u64 = 1024;

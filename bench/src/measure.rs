@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 pub(crate) enum Work {
     /// An OCI runtime's `run` of a bundle: no image, no log, no record of the container.
     Bundle,
+    /// An OCI runtime's `create`, `start` and `delete`, one after the other.
+    Cycle,
+    /// An OCI runtime's `run` of a hundred bundles at once.
+    Hundred,
     /// An engine's `run` without network.
     NoNetwork,
     /// An engine's `run` with an address and a published port.
@@ -22,6 +26,8 @@ impl Work {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Bundle => "run of a bundle",
+            Self::Cycle => "create, start, delete",
+            Self::Hundred => "run of 100 at once",
             Self::NoNetwork => "run, no network",
             Self::Published => "run, port published",
             Self::Exec => "exec",

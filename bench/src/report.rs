@@ -29,8 +29,8 @@ pub(crate) fn times(contenders: &[Contender], outcomes: &[Outcome], budgets: &[B
         let found = contenders.iter().position(|other| other.peer == peer && other.work == work)?;
         percentile(outcomes[found].as_ref().ok()?, 50)
     };
-    // A runtime is at its barest with a bundle or in exec, whichever this run measured.
-    let crun = median("crun", Work::Bundle).or(median("crun", Work::Exec));
+    // The same work where crun does it; else a runtime at its barest, with a bundle.
+    let crun = |work| median("crun", work).or(median("crun", Work::Bundle)).or(median("crun", Work::Exec));
     let mut table = Table::new(["who, what", "median ms", "fastest", "90 %", "× crun", "× sampan"]);
     let mut failed = String::new();
     for (Contender { peer, work, .. }, outcome) in contenders.iter().zip(outcomes) {
@@ -42,7 +42,7 @@ pub(crate) fn times(contenders: &[Contender], outcomes: &[Outcome], budgets: &[B
                     milliseconds(own),
                     milliseconds(least),
                     milliseconds(most),
-                    ratio(own, crun),
+                    ratio(own, crun(*work)),
                     ratio(own, median(SAMPAN, *work).or(median(SAMPAN, Work::NoNetwork))),
                 ]);
             }

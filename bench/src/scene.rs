@@ -14,6 +14,8 @@ pub(crate) const IMAGE: &str = "localhost/bench-busybox:latest";
 pub(crate) struct Scene {
     /// The `sampan` program that is measured.
     pub(crate) sampan: PathBuf,
+    /// Our OCI runtime: the shim beside it under the name by which it is one.
+    pub(crate) runtime: PathBuf,
     /// The run's folder on disk.
     pub(crate) disk: PathBuf,
     /// The root file system as a folder.
@@ -27,6 +29,9 @@ impl Scene {
     pub(crate) fn build(sampan: &Path, disk: &Path) -> Result<Self> {
         let sampan =
             sampan.canonicalize().with_context(|| format!("cannot find the program {}", sampan.display()))?;
+        let runtime = disk.join("sampan-runc");
+        symlink(sampan.with_file_name("sampan-shim"), &runtime)
+            .with_context(|| format!("cannot make {}", runtime.display()))?;
         let busybox = find("busybox").context("cannot find busybox (package busybox-static)")?;
         let rootfs = disk.join("rootfs");
         for folder in ["bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var"] {
@@ -43,7 +48,7 @@ impl Scene {
         let archive = disk.join("rootfs.tar");
         let (to, from) = (archive.to_string_lossy(), rootfs.to_string_lossy());
         output(&words(["tar", "--create", "--file", &to, "--directory", &from, "."]))?;
-        Ok(Self { sampan, disk: disk.to_owned(), rootfs, archive })
+        Ok(Self { sampan, runtime, disk: disk.to_owned(), rootfs, archive })
     }
 
     /// A new folder on disk for one peer.

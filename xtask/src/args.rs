@@ -91,6 +91,8 @@ pub(crate) enum Lane {
 /// What `bench` measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measure {
+    /// A bare bundle: run; create, start and delete; exec; a hundred at once.
+    Oci,
     /// From the command to the end of `true`, without and with network.
     Start,
     /// A command in a container that runs.
@@ -103,6 +105,7 @@ impl Measure {
     /// The word as typed, handed on to the bench program.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Oci => "oci",
             Self::Start => "start",
             Self::Exec => "exec",
             Self::Memory => "memory",

@@ -2,7 +2,7 @@
 
 mod docker;
 mod lxc;
-mod oci;
+pub(crate) mod oci;
 mod podman;
 mod sampan;
 
@@ -66,12 +66,29 @@ struct Candidate {
 
 const PEERS: &[Candidate] = &[
     Candidate { name: sampan::NAME, programs: &[], open: sampan::open },
-    Candidate { name: "crun", programs: &["crun"], open: |scene| oci::open("crun", scene) },
-    Candidate { name: "runc", programs: &["runc"], open: |scene| oci::open("runc", scene) },
+    Candidate { name: "crun", programs: &["crun"], open: |scene| bare("crun", scene) },
+    Candidate { name: "runc", programs: &["runc"], open: |scene| bare("runc", scene) },
     Candidate { name: podman::NAME, programs: &["podman", "conmon", "crun"], open: podman::open },
     Candidate { name: docker::NAME, programs: &["docker", "dockerd", "containerd"], open: docker::open },
     Candidate { name: lxc::NAME, programs: &["lxc-start", "lxc-attach", "lxc-stop"], open: lxc::open },
 ];
+
+fn bare(name: &'static str, scene: &Scene) -> Result<Box<dyn Peer>> {
+    Ok(Box::new(oci::open(name, name, scene)?))
+}
+
+/// The bare OCI runtimes that could be made ready, ours first, and those that could not.
+pub(crate) fn runtimes(scene: &Scene) -> (Vec<oci::Runtime>, Vec<Absent>) {
+    let (mut ready, mut absent) = (Vec::new(), Vec::new());
+    let ours = scene.runtime.to_string_lossy().into_owned();
+    for (name, program) in [(sampan::NAME, ours.as_str()), ("crun", "crun"), ("runc", "runc")] {
+        match oci::open(name, program, scene).and_then(|runtime| runtime.idle(0).map(|()| runtime)) {
+            Ok(runtime) => ready.push(runtime),
+            Err(error) => absent.push(Absent { peer: name, why: format!("{error:#}") }),
+        }
+    }
+    (ready, absent)
+}
 
 /// Has each peer start `count` idle containers. Gives the peers that did, and those that could not.
 pub(crate) fn idle(peers: &[Box<dyn Peer>], count: u32) -> (Vec<&dyn Peer>, Vec<Absent>) {

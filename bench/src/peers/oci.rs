@@ -10,8 +10,10 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-struct Runtime {
+/// One of them with its bundles.
+pub(crate) struct Runtime {
     name: &'static str,
+    program: String,
     /// The bundle that runs `true`.
     run: PathBuf,
     /// The bundle that sleeps.
@@ -19,13 +21,36 @@ struct Runtime {
     started: Cell<u32>,
 }
 
+/// How many containers [`Work::Hundred`] runs at once.
+const MANY: u32 = 100;
+
 /// Makes the two bundles from the specification that the runtime itself proposes.
-pub(super) fn open(name: &'static str, scene: &Scene) -> Result<Box<dyn Peer>> {
+pub(crate) fn open(name: &'static str, program: &str, scene: &Scene) -> Result<Runtime> {
     let folder = scene.folder(name)?;
     let idle_words = words(["sleep", &idle_mark(name)]);
-    let run = bundle(name, &folder.join("run"), &scene.rootfs, &words(["true"]))?;
-    let idle = bundle(name, &folder.join("idle"), &scene.rootfs, &idle_words)?;
-    Ok(Box::new(Runtime { name, run, idle, started: Cell::new(0) }))
+    let run = bundle(program, &folder.join("run"), &scene.rootfs, &words(["true"]))?;
+    let idle = bundle(program, &folder.join("idle"), &scene.rootfs, &idle_words)?;
+    Ok(Runtime { name, program: program.to_owned(), run, idle, started: Cell::new(0) })
+}
+
+impl Runtime {
+    /// All that a bare runtime is measured by; idle container 0 must run. Where several commands make one work, the same
+    /// shell runs them for everybody.
+    pub(crate) fn contenders(&self) -> Vec<Contender> {
+        let (program, bundle) = (&self.program, self.run.display());
+        let cycle = format!(
+            "{program} create --bundle {bundle} bench-c && {program} start bench-c && {program} delete --force bench-c"
+        );
+        let hundred = format!(
+            "for n in $(seq {MANY}); do {program} run --bundle {bundle} bench-$n & all=\"$all $!\"; done; \
+             for one in $all; do wait $one || exit; done"
+        );
+        let shell =
+            |work, script: &str| Contender { peer: self.name, work, words: words(["sh", "-c", script]) };
+        let mut all = self.starts();
+        all.extend([shell(Work::Cycle, &cycle), self.exec(), shell(Work::Hundred, &hundred)]);
+        all
+    }
 }
 
 /// Writes a bundle at `place` that runs `args` in `rootfs`, without a terminal.
@@ -48,31 +73,31 @@ impl Peer for Runtime {
     }
 
     fn version(&self) -> String {
-        let text = output(&words([self.name, "--version"])).unwrap_or_else(|error| error.to_string());
+        let text = output(&words([&self.program, "--version"])).unwrap_or_else(|error| error.to_string());
         text.lines().next().unwrap_or_default().to_owned()
     }
 
     fn starts(&self) -> Vec<Contender> {
         let bundle = self.run.to_string_lossy();
-        let words = words([self.name, "run", "--bundle", &bundle, "bench-run"]);
+        let words = words([&self.program, "run", "--bundle", &bundle, "bench-run"]);
         vec![Contender { peer: self.name, work: Work::Bundle, words }]
     }
 
     fn idle(&self, number: u32) -> Result<()> {
         let (bundle, name) = (self.idle.to_string_lossy(), idle_name(number));
-        leave_running(&words([self.name, "run", "--detach", "--bundle", &bundle, &name]))?;
+        leave_running(&words([&self.program, "run", "--detach", "--bundle", &bundle, &name]))?;
         self.started.set(self.started.get().max(number + 1));
         Ok(())
     }
 
     fn exec(&self) -> Contender {
-        let words = words([self.name, "exec", &idle_name(0), "true"]);
+        let words = words([&self.program, "exec", &idle_name(0), "true"]);
         Contender { peer: self.name, work: Work::Exec, words }
     }
 
     fn close(&mut self) -> Result<()> {
         (0..self.started.get()).try_for_each(|number| {
-            output(&words([self.name, "delete", "--force", &idle_name(number)])).map(|_| ())
+            output(&words([&self.program, "delete", "--force", &idle_name(number)])).map(|_| ())
         })
     }
 }
