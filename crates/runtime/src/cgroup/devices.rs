@@ -4,7 +4,7 @@
 mod lines;
 mod program;
 
-pub(super) use lines::{Change, change};
+pub(super) use lines::{Change, EVERYTHING, change};
 pub(super) use program::program;
 
 use crate::error::invalid;

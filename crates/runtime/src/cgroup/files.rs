@@ -58,6 +58,23 @@ pub(crate) fn read(directory: &Path, file: &str) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
+/// Reads a file of a single value, which the kernel gives in one piece, without the line's end; `None` where there is none.
+pub(crate) fn value(path: &Path) -> Result<Option<String>> {
+    let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        file => file.cannot(|| format!("open {}", path.display()))?,
+    };
+    let mut space = [0; 4096];
+    match rustix::io::read(&file, &mut space) {
+        // Removed meanwhile.
+        Err(Errno::NODEV) => Ok(None),
+        count => {
+            let count = count.cannot(|| format!("read {}", path.display()))?;
+            Ok(Some(String::from_utf8_lossy(&space[..count]).trim_end().to_owned()))
+        }
+    }
+}
+
 /// Reads a file that this kernel or this group may lack.
 pub(crate) fn read_present(directory: &Path, file: &str) -> Option<String> {
     fs::read_to_string(directory.join(file)).ok()
@@ -114,6 +131,10 @@ pub(crate) fn remove(directory: &Path) -> Result<()> {
 
 /// The groups right below one.
 pub(crate) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    // Each group below is one more link, beside the name and the dot.
+    if rustix::fs::stat(directory).is_ok_and(|stat| stat.st_nlink == 2) {
+        return Ok(Vec::new());
+    }
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.cannot(|| format!("list {}", directory.display()))?,

@@ -24,7 +24,7 @@ pub(super) fn freeze(directory: &Path, patience: Duration) -> Result<()> {
     let mut looks = 0u32;
     put(directory, "FROZEN")?;
     loop {
-        if files::read(directory, "freezer.state")? == "FROZEN" {
+        if files::value(&directory.join("freezer.state"))?.as_deref() == Some("FROZEN") {
             return Ok(());
         }
         if begun.elapsed() > patience {
@@ -54,7 +54,7 @@ pub(super) fn thaw(directory: &Path) -> Result<()> {
 
 /// Whether it has stopped, or is about to.
 pub(super) fn is_frozen(directory: &Path) -> Result<bool> {
-    Ok(files::read_present(directory, "freezer.state").is_some_and(|state| state.trim() != "THAWED"))
+    Ok(files::value(&directory.join("freezer.state"))?.is_some_and(|state| state != "THAWED"))
 }
 
 fn put(directory: &Path, state: &str) -> Result<()> {

@@ -114,7 +114,9 @@ impl Hybrid {
         let devices = limits.devices.map(devices::rules).transpose()?;
         limits::write_all(&writes, |limit| self.directory(limit), keep_old)?;
         match (devices, self.with("devices")) {
-            (Some(rules), Some(directory)) => self.restrict_devices(directory, &rules),
+            (Some(rules), Some(directory)) => {
+                self.restrict_devices(directory, &rules, !keep_old && !self.shared)
+            }
             (Some(_), None) if !limits.resources.devices.is_empty() && !super::unprivileged() => {
                 Err(Error::new(ErrorKind::Unsupported, "cannot restrict devices")
                     .because("this host has no devices controller"))
@@ -140,10 +142,11 @@ impl Hybrid {
     }
 
     /// Only the difference is written. A change that must deny everything for a moment is made while nothing in the
-    /// group runs.
-    fn restrict_devices(&self, directory: &Path, rules: &[devices::Rule]) -> Result<()> {
-        let change = devices::change(&files::read(directory, "devices.list")?, rules)?;
-        let runs = change.denies_all && !files::pids(directory)?.is_empty() && !self.frozen()?;
+    /// group runs. A `new` group has what the one above it has, at most everything, and nobody in it.
+    fn restrict_devices(&self, directory: &Path, rules: &[devices::Rule], new: bool) -> Result<()> {
+        let list = if new { devices::EVERYTHING.to_owned() } else { files::read(directory, "devices.list")? };
+        let change = devices::change(&list, rules)?;
+        let runs = !new && change.denies_all && !files::pids(directory)?.is_empty() && !self.frozen()?;
         if runs {
             self.freeze(true)?;
         }
@@ -176,14 +179,11 @@ fn write_change(directory: &Path, change: &devices::Change) -> Result<()> {
 fn inherit_cpuset(directory: &Path) -> Result<()> {
     let Some(parent) = directory.parent() else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        // `cgroup.clone_children` has done it already where it is set.
-        if !files::read(directory, file)?.is_empty() {
-            continue;
-        }
-        let mut value = files::read(parent, file)?;
-        if value.is_empty() && parent.join(file).exists() {
+        let of_parent = || files::value(&parent.join(file)).map(Option::unwrap_or_default);
+        let mut value = of_parent()?;
+        if value.is_empty() {
             inherit_cpuset(parent)?;
-            value = files::read(parent, file)?;
+            value = of_parent()?;
         }
         files::write(directory, file, &value)?;
     }
@@ -236,7 +236,8 @@ impl CgroupManager for Hybrid {
         }
         if let Some(unified) = &self.unified {
             // Version 2 has no controllers here, and a group below only where it was made.
-            let directory = below("", unified).ok().filter(|directory| directory.exists());
+            let directory = if sub.is_empty() { None } else { below("", unified).ok() };
+            let directory = directory.filter(|directory| directory.exists());
             entry.set_directory(directory.as_deref().unwrap_or(unified))?;
         }
         Ok(entry)

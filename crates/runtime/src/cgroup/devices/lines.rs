@@ -36,6 +36,9 @@ pub(crate) struct Change {
     pub(crate) deny: Vec<String>,
 }
 
+/// What `devices.list` says of a group without restrictions.
+pub(crate) const EVERYTHING: &str = "a *:* rwm";
+
 /// What makes rules be in force; `list` is what the group's `devices.list` says.
 pub(crate) fn change(list: &str, rules: &[Rule]) -> Result<Change> {
     let (old, new) = (State::parse(list), State::of(rules)?);
