@@ -173,13 +173,18 @@ fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Opti
     Ok(fds.pop())
 }
 
+/// One packet at least: it says that the ids are mapped, too.
 fn send_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<()> {
-    let mut batches = trees.chunks(MAX_FDS).peekable();
-    while let Some(batch) = batches.next() {
+    let mut rest = trees;
+    loop {
+        let (batch, after) = rest.split_at(rest.len().min(MAX_FDS));
         let fds: Vec<_> = batch.iter().map(AsFd::as_fd).collect();
-        channel.tell(&Message::Trees { more: batches.peek().is_some() }, &fds)?;
+        channel.tell(&Message::Trees { more: !after.is_empty() }, &fds)?;
+        if after.is_empty() {
+            return Ok(());
+        }
+        rest = after;
     }
-    Ok(())
 }
 
 fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {

@@ -35,6 +35,9 @@ pub(crate) struct Setup<'a> {
     pub(crate) mounts: Vec<(&'a spec::Mount, options::Options<'a>)>,
     /// User namespaces for mounts with id maps of their own.
     pub(crate) idmaps: Idmaps,
+    /// Whether the runtime makes trees of mounts for the child: for ids that are mapped, and for sources that only it can reach. An
+    /// ordinary user may not, and can reach no more than its child.
+    pub(crate) makes_trees: bool,
     pub(crate) sets: Sets,
     pub(crate) filter: Option<Filter>,
     pub(crate) personality: Option<u32>,
@@ -80,6 +83,7 @@ impl<'a> Setup<'a> {
         let has_user_namespace = namespaces.has(NamespaceKind::User);
         let mut warnings = Vec::new();
         Ok(Self {
+            makes_trees: has_user_namespace && rustix::process::geteuid().is_root(),
             idmaps: Idmaps::make(&mut mounts, maps.as_ref(), has_user_namespace)?,
             maps,
             root: root(&bundle)?,

@@ -101,6 +101,9 @@ fn make_mounts(
 /// first, then those of bind mounts.
 pub(crate) fn make_trees(setup: &Setup<'_>, userns: &OwnedFd) -> Result<Vec<OwnedFd>> {
     let mut made = Vec::new();
+    if !setup.makes_trees {
+        return Ok(made);
+    }
     for path in setup.root_directories() {
         let plain = matches!(setup.root, Root::Plain(_));
         let tree = trees::clone(path, if plain { Bind::All } else { Bind::One })?;
@@ -134,7 +137,7 @@ fn place<'a>(setup: &'a Setup<'_>, userns: Option<BorrowedFd<'a>>) -> Place<'a> 
         container: Container { bundle: setup.bundle.path, userns, idmaps: &setup.idmaps },
         directory: directory(setup),
         user_namespace: setup.has_user_namespace(),
-        shared: enter::is_shared(setup.linux),
+        trees_beforehand: setup.makes_trees || !setup.has_user_namespace() && enter::is_shared(setup.linux),
         own_pids: setup.namespaces.has(NamespaceKind::Pid),
         own_queues: setup.namespaces.has(NamespaceKind::Ipc),
         label: setup.linux.mount_label.as_deref().filter(|label| !label.is_empty()),
@@ -150,12 +153,12 @@ fn directory<'a>(setup: &'a Setup<'_>) -> Option<&'a Path> {
 }
 
 fn mount_root(setup: &Setup<'_>, trees: &mut VecDeque<OwnedFd>) -> Result<OwnedFd> {
-    let mut given = || if setup.has_user_namespace() { trees.pop_front() } else { None };
+    let mut given = || if setup.makes_trees { trees.pop_front() } else { None };
     let mut bind = |path: &Path, bind: Bind| given().map_or_else(|| trees::clone(path, bind), Ok);
     match &setup.root {
         Root::Plain(path) => bind(path, Bind::All),
         Root::Directory { source, .. } => bind(source, Bind::One),
-        Root::Union { union, .. } if !setup.has_user_namespace() => union.mount(),
+        Root::Union { union, .. } if !setup.makes_trees => union.mount(),
         Root::Union { union, anchors } => {
             let count = union.cloned(anchors).len().min(trees.len());
             union.mount_from(anchors, trees.drain(..count).collect())

@@ -38,8 +38,8 @@ pub(crate) struct Place<'a> {
     pub(crate) directory: Option<&'a Path>,
     /// Whether the container has a user namespace that is not the runtime's.
     pub(crate) user_namespace: bool,
-    /// Whether mounts are to travel between the container and the host.
-    pub(crate) shared: bool,
+    /// Whether the trees of what is bound are made before the root is: by the runtime, or where the host's mounts are still shared.
+    pub(crate) trees_beforehand: bool,
     /// Whether it has a process namespace, and one for message queues, that are not the runtime's.
     pub(crate) own_pids: bool,
     pub(crate) own_queues: bool,
@@ -57,9 +57,9 @@ impl Place<'_> {
         plain.then(|| inside.to_path_buf())
     }
 
-    /// Whether the tree of this mount is made before the root is: by the runtime, or where the host's mounts are still shared.
+    /// Whether the tree of this mount is made before the root is.
     pub(crate) fn beforehand(&self, mount: &Mount, options: &Options<'_>) -> bool {
-        (self.user_namespace || self.shared) && options.makes_tree() && self.inside(mount).is_none()
+        self.trees_beforehand && options.makes_tree() && self.inside(mount).is_none()
     }
 }
 
@@ -107,7 +107,16 @@ impl<'a> Rootfs<'a> {
         bind: Bind,
         tree: Option<OwnedFd>,
     ) -> Result<()> {
-        let tree = match (tree, self.place.inside(mount)) {
+        let inside = self.place.inside(mount);
+        if tree.is_none() && self.place.user_namespace && options.idmap.is_some() {
+            let source = mount.source.as_deref().unwrap_or(Path::new(""));
+            let why = match inside {
+                Some(_) => "what is bound lies in the root filesystem, where a user namespace cannot map ids",
+                None => "an ordinary user cannot map ids",
+            };
+            return Err(invalid(format!("cannot bind {}", source.display()), why));
+        }
+        let tree = match (tree, inside) {
             (Some(tree), _) => tree,
             (None, Some(inside)) => self.clone_inside(mount, options, bind, &inside)?,
             (None, None) => self.place.container.bound(mount, options, bind)?,
@@ -122,10 +131,6 @@ impl<'a> Rootfs<'a> {
         bind: Bind,
         inside: &Path,
     ) -> Result<OwnedFd> {
-        if self.place.user_namespace && options.idmap.is_some() {
-            let why = "what is bound lies in the root filesystem, where a user namespace cannot map ids";
-            return Err(invalid(format!("cannot bind {}", inside.display()), why));
-        }
         let last = if options.keep_source_link { LastLink::Keep } else { LastLink::Follow };
         let tree = target::open_with(&self.root, inside, last.flags(), rustix::fs::ResolveFlags::empty())
             .and_then(|source| trees::clone_of(source, bind))
@@ -359,7 +364,7 @@ mod tests {
             container: Container { bundle: Path::new("/b"), userns: None, idmaps: &idmaps },
             directory: Some(Path::new("/b/./rootfs")),
             user_namespace: false,
-            shared: false,
+            trees_beforehand: false,
             own_pids: true,
             own_queues: true,
             label: None,

@@ -145,6 +145,6 @@ fn refused() {
     fixture.spec.mounts.push(bind(std::path::Path::new("rootfs/etc"), "/v", "bind,idmap"));
     let error = fixture.run().unwrap_err();
     let why = "what is bound lies in the root filesystem, where a user namespace cannot map ids";
-    assert_eq!(error.causes().join(": "), format!("cannot bind etc: {why}"));
+    assert_eq!(error.causes().join(": "), format!("cannot bind rootfs/etc: {why}"));
     fixture.assert_nothing_left();
 }
