@@ -48,6 +48,11 @@ pub(crate) const PACKAGES: &[Package] = &[
         groups: &[Test],
         why: "ties runc and crun of a newer Debian to the libraries that come with them",
     },
+    Package {
+        name: "uidmap",
+        groups: &[Test],
+        why: "`newuidmap` gives an ordinary user's containers a range of ids",
+    },
     Package { name: "qemu-system-x86", groups: &[Vm], why: "runs the cgroup v2 VM, without KVM" },
     Package { name: "crun", groups: &[Bench], why: "the fastest OCI runtime, to measure against" },
     Package { name: "runc", groups: &[Bench], why: "the reference OCI runtime, to measure against" },

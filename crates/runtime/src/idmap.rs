@@ -1,5 +1,7 @@
 //! Maps of user and group ids (user_namespaces(7)).
 
+mod unprivileged;
+
 use crate::error::{Cannot, invalid};
 use rustix::{
     fs::{Mode, OFlags},
@@ -71,6 +73,9 @@ impl IdMaps {
 
     /// Gives a process in a new user namespace its maps, each in one write as the kernel wants it.
     pub(crate) fn write(&self, pid: i32) -> Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            return unprivileged::write(self, pid);
+        }
         write_file(&format!("/proc/{pid}/uid_map"), &lines(&self.uids))?;
         write_file(&format!("/proc/{pid}/gid_map"), &lines(&self.gids))
     }

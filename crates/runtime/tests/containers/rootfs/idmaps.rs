@@ -2,7 +2,7 @@
 
 use crate::{
     Test,
-    support::{Fixture, HOST_ID, bind, host_tmpfs, with_own_mounts},
+    support::{Fixture, HOST_ID, bind, with_own_mounts},
 };
 use sampan_types::spec::{IdMapping, Mount, Namespace, NamespaceKind};
 use std::{
@@ -94,9 +94,13 @@ fn recursive() {
         for fixture in [Fixture::new, Fixture::privileged] {
             let mut fixture = fixture("stat -c %u /one/1 /one/sub/2 /all/1 /all/sub/2");
             let volume = volume(&fixture, &[1]);
-            host_tmpfs(&volume.join("sub"), "rw");
-            fs::write(volume.join("sub/2"), "").unwrap();
-            chown(volume.join("sub/2"), Some(2), Some(2)).unwrap();
+            // A mount of a filesystem that can map ids also before Linux 6.3, which a tmpfs cannot.
+            for path in [volume.join("sub"), fixture.path("other")] {
+                fs::create_dir(path).unwrap();
+            }
+            fs::write(fixture.path("other/2"), "").unwrap();
+            chown(fixture.path("other/2"), Some(2), Some(2)).unwrap();
+            rustix::mount::mount_bind(fixture.path("other"), volume.join("sub")).unwrap();
             let base = if fixture.linux().uid_mappings.is_empty() { 0 } else { HOST_ID };
             let maps = [range(0, base + 10, 10)];
             fixture.spec.mounts.push(mapped(bind(&volume, "/one", "rbind,idmap"), &maps));

@@ -5,7 +5,7 @@ use crate::{
     support::{Fixture, bind, mount, with_own_mounts},
 };
 use rustix::mount::{MountPropagationFlags, mount_change};
-use sampan_types::spec::{Hook, Hooks, Root};
+use sampan_types::spec::{Hook, Hooks, IdMapping, Root};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("rootfs_root_hooks_find_it", hooks),
     ("rootfs_root_propagation", propagation),
     ("rootfs_root_modes_of_what_is_made", mask),
+    ("rootfs_root_of_an_ordinary_user", ordinary_user),
+    ("rootfs_root_of_an_ordinary_user_with_a_range", range_of_ids),
 ];
 
 fn of_the_bundle() {
@@ -199,4 +201,97 @@ fn mask() {
     let text = fixture.says();
     rustix::process::umask(old);
     assert!(text.starts_with("755 /made\n755 /made/deep\n666 /dev/null\n"), "{text}");
+}
+
+const USER: u32 = 54_321;
+
+/// Runs it as an ordinary user, who has nothing but the files of this fixture.
+fn as_user(mut fixture: Fixture, work: impl FnOnce(&mut Fixture)) {
+    // Its own control group is none that it may do anything with.
+    fixture.options.rootless = true;
+    fixture.linux().cgroups_path = None;
+    let directory = fixture.directory.path();
+    let owned =
+        std::process::Command::new("chown").args(["-R", &format!("{USER}:{USER}")]).arg(directory).status();
+    assert!(owned.unwrap().success());
+    let child = sampan_sys::clone::clone(rustix::thread::UnshareFlags::empty(), None, || {
+        let (uid, gid) = (rustix::process::Uid::from_raw(USER), rustix::process::Gid::from_raw(USER));
+        rustix::thread::set_thread_groups(&[]).unwrap();
+        rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+        rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+        // Or its own files in /proc would be root's.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable).unwrap();
+        work(&mut fixture);
+        0
+    })
+    .unwrap();
+    assert_eq!(crate::support::wait(std::os::fd::AsFd::as_fd(&child.pidfd)), 0);
+}
+
+fn map(fixture: &mut Fixture, ranges: &[(u32, u32, u32)]) {
+    let ranges: Vec<_> = ranges
+        .iter()
+        .map(|&(container_id, host_id, size)| IdMapping { container_id, host_id, size })
+        .collect();
+    (fixture.linux().uid_mappings, fixture.linux().gid_mappings) = (ranges.clone(), ranges);
+}
+
+/// Who has no rights has those of the user namespace alone: nothing is made beforehand, and no ids are mapped.
+fn ordinary_user() {
+    let script = "id -u; touch /x; cat /v; stat -c %t:%T /dev/null; ls -d /sys/kernel /proc/1";
+    let mut fixture = Fixture::new(script).plain();
+    // Group 5 has no name there, which the default mount of devpts asks for.
+    map(&mut fixture, &[(0, USER, 1)]);
+    fs::write(fixture.path("f"), "text\n").unwrap();
+    let file = fixture.path("f");
+    fixture.spec.mounts.push(bind(&file, "/v", "bind,ro"));
+    as_user(fixture, |fixture| {
+        assert_eq!(fixture.says(), "0\ntext\n1:3\n/proc/1\n/sys/kernel\n");
+        assert!(fixture.inside("x").exists());
+        let bundle = fixture.path("bundle");
+        fixture.spec.mounts.push(bind(&bundle, "/mapped", "bind,idmap"));
+        let error = fixture.run().unwrap_err();
+        assert!(error.causes().join(": ").ends_with("an ordinary user cannot map ids"), "{error:?}");
+    });
+}
+
+/// Further ids come from newuidmap and newgidmap.
+fn range_of_ids() {
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        println!("skipped here: newuidmap is not installed (package uidmap)");
+        return;
+    }
+    with_own_mounts(|| {
+        let mut fixture = Fixture::new("chown 7 /x; stat -c %u /x; cat /proc/self/gid_map").plain();
+        map(&mut fixture, &[(0, USER, 1), (1, 700_000, 100)]);
+        for (file, text) in [
+            ("passwd", format!("root:x:0:0::/:/bin/sh\nsampan:x:{USER}:{USER}::/:/bin/sh\n")),
+            ("subuid", "sampan:700000:100\n".into()),
+            ("subgid", "sampan:700000:100\n".into()),
+        ] {
+            fs::write(fixture.path(file), text).unwrap();
+            rustix::mount::mount_bind(fixture.path(file), Path::new("/etc").join(file)).unwrap();
+        }
+        fs::write(fixture.inside("x"), "").unwrap();
+        as_user(fixture, |fixture| {
+            let (mut container, reader) = fixture.create_piped().unwrap();
+            container.start().unwrap();
+            let text = crate::support::end(container.pidfd().unwrap(), reader).text;
+            container.delete().unwrap();
+            let words: Vec<_> = text.split_ascii_whitespace().collect();
+            assert_eq!(words, ["7", "0", "54321", "1", "1", "700000", "100"]);
+            map(fixture, &[(0, USER, 1), (1, 900_000, 100)]);
+            let error = fixture.create_piped().map(drop).unwrap_err();
+            assert_eq!(error.to_string(), "cannot map ids with newuidmap");
+            assert!(error.causes()[0].contains("not allowed"), "{error:?}");
+            assert_eq!(
+                error.remedy(),
+                Some("give the user a range in /etc/subuid and /etc/subgid, or map its own id alone")
+            );
+        });
+        for file in ["passwd", "subuid", "subgid"] {
+            rustix::mount::unmount(Path::new("/etc").join(file), rustix::mount::UnmountFlags::DETACH)
+                .unwrap();
+        }
+    });
 }
