@@ -116,12 +116,6 @@ fn a_relative_working_directory_is_refused() {
 }
 
 #[test]
-fn a_missing_working_directory_is_an_error() {
-    let case = running();
-    case.exec_with(&["--cwd", "/new/deep"], &["pwd"]).failed().complains("/new/deep");
-}
-
-#[test]
 fn the_user_can_be_given() {
     let case = running();
     assert_eq!(case.exec_with(&["--user", "1000"], &["id", "-u"]).ok(), "1000");

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 /// The longest that a call may take, in seconds, on a machine that others use as well.
-fn patience() -> i64 {
-    if lane() == Lane::Vm { 120 } else { 30 }
+pub(crate) fn patience() -> i64 {
+    if lane() == Lane::Vm { 120 } else { 20 }
 }
 
 /// Runs a command to its end with its output in the files `out` and `err`: a pipe would stay open for as long as a container that has inherited

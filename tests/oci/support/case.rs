@@ -3,7 +3,7 @@
 use super::{bundle, call, config, leftovers, runtime};
 use sampan_tests::{Said, within};
 use serde_json::Value;
-use std::cell::Cell;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ pub(crate) struct Case {
     pub(crate) config: Value,
     id: String,
     base: TempDir,
-    calls: Cell<u32>,
+    calls: AtomicU32,
 }
 
 impl Case {
@@ -34,7 +34,7 @@ impl Case {
         std::fs::create_dir(base.path().join("bundle")).expect("the bundle");
         bundle::rootfs(&base.path().join("bundle/rootfs"));
         let config = config::default(&format!("/{id}"));
-        Self { config, id, base, calls: Cell::new(0) }
+        Self { config, id, base, calls: AtomicU32::new(0) }
     }
 
     /// A case whose container runs this script of the shell.
@@ -192,7 +192,7 @@ impl Case {
     /// Runs a command to its end, with a time-out, its output going to files of the case.
     #[track_caller]
     pub(crate) fn end(&self, command: Command) -> Said {
-        let number = self.calls.replace(self.calls.get() + 1);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         call::ended(
             command,
             &self.base().join(format!("{number}.out")),
@@ -352,7 +352,7 @@ impl Case {
     #[track_caller]
     pub(crate) fn reap(&self, child: &mut Child) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;
-        if !call::wait(child, 30) {
+        if !call::wait(child, call::patience()) {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the call does not end");
