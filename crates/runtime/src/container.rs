@@ -5,17 +5,18 @@ use crate::{
     cgroup::{Cgroup, Entry},
     error::Cannot,
     exec::{self, Exec, ExecOptions},
-    gate, hooks,
-    idmap::IdMaps,
+    gate,
+    hooks::{self, Surroundings},
+    idmap::{IdMaps, open_namespace},
     intel_rdt::RdtRecord,
     namespaces::Namespaces,
-    seccomp::Filter,
+    process::Inherited,
+    seccomp::{Filter, notify},
     setup,
-    sync::{Channel, Message, unexpected},
+    sync::{Channel, Message},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid},
 };
@@ -45,7 +46,10 @@ pub struct Container {
     /// To init, until it runs the program or is left to its gate.
     pub(crate) channel: Option<Channel>,
     pub(crate) gate: Option<PathBuf>,
+    /// Its processes share their callers' session keyrings.
+    pub(crate) no_new_keyring: bool,
     pub(crate) hooks: Option<Hooks>,
+    pub(crate) inherited: Inherited,
     pub(crate) state: State,
     /// What every exec needs of the specification.
     pub(crate) linux: Linux,
@@ -72,11 +76,13 @@ impl Container {
             warnings: Vec::new(),
             channel: None,
             gate: record.gate,
+            no_new_keyring: record.no_new_keyring,
             hooks: spec.hooks.clone(),
+            inherited: Inherited::of(spec.process.as_ref()),
             state: hooks::state(id, spec, bundle, Status::Running, record.pid),
             namespaces: Namespaces::of(&linux),
             maps: record.maps,
-            filter: None,
+            filter: record.filter,
             personality: setup::personality(&linux)?,
             linux,
         })
@@ -90,7 +96,9 @@ impl Container {
             cgroup: self.cgroup.record().clone(),
             rdt: self.rdt.clone(),
             gate: self.gate.clone(),
+            no_new_keyring: self.no_new_keyring,
             maps: self.maps.clone(),
+            filter: self.filter.clone(),
         }
     }
 
@@ -154,12 +162,7 @@ impl Container {
     }
 
     fn namespace(&self, kind: &str) -> Result<OwnedFd> {
-        rustix::fs::open(
-            format!("/proc/{}/ns/{kind}", self.pid),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .cannot(|| format!("open the {kind} namespace of process {}", self.pid))
+        open_namespace(self.pid, kind)
     }
 
     /// Takes the terminal's master; `None` without a terminal or when it was taken before.
@@ -195,20 +198,29 @@ impl Container {
             }
             (None, None) => return Err(self.started_before()),
         };
-        match channel.receive()? {
-            // Closed by `execve`.
-            None => {}
-            Some((Message::Failed(failure), _)) => return Err(failure.into()),
-            Some((message, _)) => return Err(unexpected(Some(message))),
-        }
+        channel.await_program(|fd| self.forward_listener(fd)).inspect_err(|_| self.give_up())?;
         self.state.status = Status::Running;
-        match &self.hooks {
-            Some(all) => hooks::run("poststart", &all.poststart, &self.state, &[]).inspect_err(|_| {
-                // The hook's failure is the one to tell.
-                let _ = self.kill(Signal::KILL);
-            }),
-            None => Ok(()),
-        }
+        let Some(all) = &self.hooks else { return Ok(()) };
+        hooks::run("poststart", &all.poststart, &self.state, self.surroundings())
+            .inspect_err(|_| self.give_up())
+    }
+
+    /// Gives the agent of its profile the descriptor on which to answer init's calls.
+    fn forward_listener(&self, fd: i32) -> Result<()> {
+        let (Some(profile), Some(pidfd)) = (&self.linux.seccomp, &self.pidfd) else { return Ok(()) };
+        // As runc has it: its program has not begun.
+        let state = State { status: Status::Creating, ..self.state.clone() };
+        notify::forward(profile, pidfd.as_fd(), self.pid, fd, state)
+    }
+
+    /// Kills init, whose start has failed. That failure is the one to tell.
+    fn give_up(&self) {
+        let _ = self.kill(Signal::KILL);
+    }
+
+    /// Where hooks on the runtime's side run.
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { directory: Some(&self.state.bundle), ..Surroundings::default() }
     }
 
     fn started_before(&self) -> Error {
@@ -243,8 +255,8 @@ impl Container {
     }
 
     /// Kills everything that is left, reaps init where the caller has not, and removes the control group; then runs the
-    /// `poststop` hooks.
-    pub fn delete(self) -> Result<()> {
+    /// `poststop` hooks. The first of these that fails is the last, and is given back to be told: the container is gone.
+    pub fn delete(self) -> Result<Option<Error>> {
         let killed = self.cgroup.kill_all();
         if let Some(pidfd) = &self.pidfd {
             reap(pidfd)?;
@@ -259,7 +271,9 @@ impl Container {
             let _ = rustix::fs::unlink(gate);
         }
         let state = State { status: Status::Stopped, pid: None, ..self.state };
-        self.hooks.map_or(Ok(()), |all| hooks::run("poststop", &all.poststop, &state, &[]))
+        let Some(all) = self.hooks else { return Ok(None) };
+        let surroundings = Surroundings { directory: Some(&state.bundle), ..Surroundings::default() };
+        Ok(hooks::run("poststop", &all.poststop, &state, surroundings).err())
     }
 }
 

@@ -6,11 +6,12 @@ use crate::{
     container::reap,
     error::Cannot,
     gate::Gate,
-    hooks,
+    hooks::{self, Surroundings},
     idmap::{self, write_file},
     init,
     intel_rdt::{Rdt, RdtRecord},
-    process::{rlimits, stdio},
+    net_devices,
+    process::{Inherited, rlimits, stdio},
     rootfs,
     setup::{Groups, Setup},
     sync::{Channel, MAX_FDS, Message, unexpected},
@@ -18,7 +19,7 @@ use crate::{
 use sampan_sys::clone::{self, Child};
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{NamespaceKind, Status},
+    spec::{Linux, NamespaceKind, Status},
 };
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -45,6 +46,7 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
         Ok(made) => made,
         Err(error) => {
             let _ = cgroup.kill_all().and_then(|()| cgroup.delete());
+            let _ = run_stop_hooks(&setup);
             return Err(error);
         }
     };
@@ -58,9 +60,11 @@ pub fn create(bundle: Bundle<'_>, stdio: Stdio, options: Options) -> Result<Cont
         rdt: made.rdt,
         channel: Some(made.channel),
         gate: options.gate,
+        no_new_keyring: options.no_new_keyring,
         cgroup,
         warnings,
         hooks: bundle.spec.hooks.clone(),
+        inherited: Inherited::of(bundle.spec.process.as_ref()),
         state: hooks::state(bundle.id, bundle.spec, bundle.path, Status::Created, made.child.pid),
         linux: linux.clone(),
         namespaces,
@@ -155,6 +159,11 @@ fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Opti
     {
         maps.write(child.pid)?;
     }
+    rlimits::raise(child.pid, &setup.process.rlimits)?;
+    if !setup.linux.net_devices.is_empty() {
+        let netns = idmap::open_namespace(child.pid, "net")?;
+        net_devices::move_all(setup.linux, netns.as_fd())?;
+    }
     if let Some(value) = setup.process.oom_score_adj {
         write_file(&format!("/proc/{}/oom_score_adj", child.pid), &value.to_string())?;
     }
@@ -169,7 +178,7 @@ fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Opti
         packet = channel.expect("create the container")?;
     }
     let (Message::Ready, mut fds) = packet else { return Err(unexpected(Some(packet.0))) };
-    rlimits::apply(child.pid, &setup.process.rlimits)?;
+    setup.scheduling.apply(child.pid, has_cpuset(setup.linux))?;
     Ok(fds.pop())
 }
 
@@ -189,9 +198,26 @@ fn send_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<()> {
 
 fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {
     let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
-    let state = hooks::state(setup.bundle.id, setup.bundle.spec, setup.bundle.path, Status::Creating, pid);
-    hooks::run("prestart", &all.prestart, &state, &[])?;
-    hooks::run("createRuntime", &all.create_runtime, &state, &[])
+    let bundle = &setup.bundle;
+    let state = hooks::state(bundle.id, bundle.spec, bundle.path, Status::Creating, pid);
+    let surroundings = Surroundings { directory: Some(bundle.path), ..Surroundings::default() };
+    hooks::run("prestart", &all.prestart, &state, surroundings)?;
+    hooks::run("createRuntime", &all.create_runtime, &state, surroundings)
+}
+
+/// Also a container that never was created has come to its end (runtime.md, "Lifecycle").
+fn run_stop_hooks(setup: &Setup<'_>) -> Result<()> {
+    let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
+    let bundle = &setup.bundle;
+    let state = hooks::state(bundle.id, bundle.spec, bundle.path, Status::Stopped, 0);
+    let surroundings = Surroundings { directory: Some(bundle.path), ..Surroundings::default() };
+    hooks::run("poststop", &all.poststop, &state, surroundings)
+}
+
+/// Whether its control group has only some of the machine's processors.
+pub(crate) fn has_cpuset(linux: &Linux) -> bool {
+    let cpu = linux.resources.as_ref().and_then(|resources| resources.cpu.as_ref());
+    cpu.and_then(|cpu| cpu.cpus.as_ref()).is_some_and(|cpus| !cpus.is_empty())
 }
 
 fn explain_clone(error: std::io::Error) -> Error {

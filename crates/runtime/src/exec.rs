@@ -4,12 +4,16 @@ use crate::{
     Container, Stdio,
     cgroup::{Entry, SubGroups},
     container::{has_ended, reap},
+    create::has_cpuset,
     error::Cannot,
     idmap::write_file,
     init,
-    process::{self, capabilities::Sets, rlimits, stdio},
+    process::{
+        self, affinity::Affinity, capabilities::Sets, labels::Labels, memory_policy::MemoryPolicy, rlimits,
+        scheduling::Scheduling, stdio,
+    },
     rootfs::console::Console,
-    seccomp::Filter,
+    seccomp::{Filter, notify},
     sync::{Channel, Message, unexpected},
 };
 use rustix::{
@@ -23,7 +27,7 @@ use rustix::{
 use sampan_sys::clone::{self, Child};
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{NamespaceKind, Process},
+    spec::{NamespaceKind, Process, Rlimit},
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -58,8 +62,24 @@ pub(crate) fn run(
     stdio: Stdio,
     options: &ExecOptions,
 ) -> Result<Exec> {
-    process::refuse_unsupported(process, &container.linux)?;
+    let inherited = &container.inherited;
     rlimits::check(&process.rlimits)?;
+    let labels = Labels::parse(
+        process.apparmor_profile.as_deref().or(inherited.apparmor_profile.as_deref()),
+        process.selinux_label.as_deref().or(inherited.selinux_label.as_deref()),
+    )?;
+    let affinity =
+        Affinity::parse(process.exec_cpu_affinity.as_ref().or(inherited.exec_cpu_affinity.as_ref()))?;
+    let memory = MemoryPolicy::of(&container.linux)?;
+    let outer = Outer {
+        container,
+        scheduling: Scheduling::parse(
+            process.scheduler.as_ref().or(inherited.scheduler.as_ref()),
+            process.io_priority.as_ref().or(inherited.io_priority.as_ref()),
+        )?,
+        oom_score_adj: process.oom_score_adj.or(inherited.oom_score_adj),
+        rlimits: if process.rlimits.is_empty() { &inherited.rlimits } else { &process.rlimits },
+    };
     // Before its control group is looked at: one whose processes were killed while paused may still say that it is.
     let init = init(container)?;
     if has_ended(init)? {
@@ -83,8 +103,11 @@ pub(crate) fn run(
     let mut warnings = Vec::new();
     let plan = process::Plan {
         process,
+        rlimits: outer.rlimits,
         sets: Sets::parse(process.capabilities.as_ref(), &mut warnings),
         filter,
+        personality: container.personality,
+        memory: memory.as_ref(),
         die_with_parent: false,
     };
     let (channel, theirs) = Channel::pair()?;
@@ -96,8 +119,23 @@ pub(crate) fn run(
             &opened
         }
     };
-    let work = Inside { container, init, entry, plan: &plan, stdio: &stdio, channel: &theirs, options };
-    let child = clone_into(container, entry, options, || init::report(&theirs, || work.become_program()))?;
+    let waits = outer.has_work();
+    let work = Inside {
+        container,
+        init,
+        entry,
+        plan: &plan,
+        affinity: &affinity,
+        labels: &labels,
+        stdio: &stdio,
+        channel: &theirs,
+        options,
+        waits,
+    };
+    // Processors for the way into the control group are not to be those of the group.
+    let born_inside = !affinity.has_initial();
+    let entered = Way { entry, born_inside, sub: !options.cgroup.is_empty() };
+    let child = clone_into(container, entered, || init::report(&theirs, || work.become_program()))?;
     drop(theirs);
     let placed = container.cgroup.admit(entry, child.pid);
     let placed = placed.and_then(|()| container.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(child.pid)));
@@ -105,11 +143,19 @@ pub(crate) fn run(
         // The first failure is the one to tell.
         let _ = reap(&child.pidfd);
     })?;
-    accompany(process, &channel, child)
+    accompany(&outer, &channel, child)
 }
 
-fn accompany(process: &Process, channel: &Channel, child: Child) -> Result<Exec> {
-    let console = match follow(process, channel, child.pid) {
+/// The runtime's side, and what only it may set.
+struct Outer<'a> {
+    container: &'a Container,
+    scheduling: Scheduling,
+    oom_score_adj: Option<i32>,
+    rlimits: &'a [Rlimit],
+}
+
+fn accompany(outer: &Outer<'_>, channel: &Channel, child: Child) -> Result<Exec> {
+    let console = match outer.follow(channel, &child) {
         Ok(console) => console,
         Err(error) => {
             // The first failure is the one to tell.
@@ -122,44 +168,55 @@ fn accompany(process: &Process, channel: &Channel, child: Child) -> Result<Exec>
     Ok(Exec { pid: child.pid, pidfd: child.pidfd, start_time, console })
 }
 
-fn follow(process: &Process, channel: &Channel, pid: i32) -> Result<Option<OwnedFd>> {
-    let (Message::Ready, mut fds) = channel.expect("run a process in the container")? else {
-        return Err(unexpected(None));
-    };
-    if waits(process) {
-        rlimits::apply(pid, &process.rlimits)?;
-        if let Some(value) = process.oom_score_adj {
-            write_file(&format!("/proc/{pid}/oom_score_adj"), &value.to_string())?;
-        }
-        channel.tell(&Message::Proceed, &[])?;
+impl Outer<'_> {
+    /// Whether the child waits for it.
+    fn has_work(&self) -> bool {
+        self.oom_score_adj.is_some() || !self.scheduling.is_empty()
     }
-    match channel.receive()? {
-        // Closed by `execve`.
-        None => Ok(fds.pop()),
-        Some((Message::Failed(failure), _)) => Err(failure.into()),
-        Some((message, _)) => Err(unexpected(Some(message))),
+
+    fn follow(&self, channel: &Channel, child: &Child) -> Result<Option<OwnedFd>> {
+        let pid = child.pid;
+        rlimits::raise(pid, self.rlimits)?;
+        let (Message::Ready, mut fds) = channel.expect("run a process in the container")? else {
+            return Err(unexpected(None));
+        };
+        if self.has_work() {
+            if let Some(value) = self.oom_score_adj {
+                write_file(&format!("/proc/{pid}/oom_score_adj"), &value.to_string())?;
+            }
+            self.scheduling.apply(pid, has_cpuset(&self.container.linux))?;
+            channel.tell(&Message::Proceed, &[])?;
+        }
+        channel.await_program(|fd| self.forward_listener(child, fd))?;
+        Ok(fds.pop())
+    }
+
+    fn forward_listener(&self, child: &Child, fd: i32) -> Result<()> {
+        let Some(profile) = &self.container.linux.seccomp else { return Ok(()) };
+        notify::forward(profile, child.pidfd.as_fd(), child.pid, fd, self.container.state()?)
     }
 }
 
-/// Whether the child waits for what only the runtime may set.
-fn waits(process: &Process) -> bool {
-    !process.rlimits.is_empty() || process.oom_score_adj.is_some()
+/// How a process gets into the control group.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    entry: &'a Entry,
+    /// Born in the version 2 group, else it moves itself.
+    born_inside: bool,
+    /// Into one below the container's.
+    sub: bool,
 }
 
 /// Clones straight into the container's process namespace: the caller's children are born there while it asks for
 /// that, so that no process in between is needed.
-fn clone_into(
-    container: &Container,
-    entry: &Entry,
-    options: &ExecOptions,
-    work: impl Fn() -> i32,
-) -> Result<Child> {
+fn clone_into(container: &Container, way: Way<'_>, work: impl Fn() -> i32) -> Result<Child> {
     let own_pids = container.namespaces.has(NamespaceKind::Pid);
     let back = if own_pids { Some(enter_pids(container)?) } else { None };
-    let mut child = clone::clone(UnshareFlags::empty(), entry.directory(), &work);
+    let mut child =
+        clone::clone(UnshareFlags::empty(), way.entry.directory().filter(|_| way.born_inside), &work);
     // A version 2 group that has handed its controllers down, as a system container's does, has no processes of its own.
     let busy = child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY));
-    if busy && options.cgroup.is_empty() {
+    if busy && !way.sub {
         child = match container.cgroup.entry_of(container.pid) {
             Ok(entry) => clone::clone(UnshareFlags::empty(), entry.directory(), &work),
             Err(error) => Err(std::io::Error::other(error)),
@@ -200,9 +257,13 @@ struct Inside<'a> {
     init: BorrowedFd<'a>,
     entry: &'a Entry,
     plan: &'a process::Plan<'a>,
+    affinity: &'a Affinity,
+    labels: &'a Labels,
     stdio: &'a Stdio,
     channel: &'a Channel,
     options: &'a ExecOptions,
+    /// For the runtime, before it confines itself.
+    waits: bool,
 }
 
 impl Inside<'_> {
@@ -212,27 +273,32 @@ impl Inside<'_> {
         sampan_sys::signal::reset();
         init::close_inherited(self.options.preserve_fds)?;
         process::follow_runtime()?;
-        self.entry.enter()?;
-        // Nobody in the container may look into this process, which still holds the runtime's memory.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-            .cannot(|| "guard the process".into())?;
+        self.affinity.apply_initial()?;
+        match self.affinity.has_initial() {
+            true => self.entry.enter_all()?,
+            false => self.entry.enter()?,
+        }
+        self.affinity.apply_final()?;
+        let labels = self.labels.prepare()?;
+        self.labels.label_keyrings()?;
+        process::hide()?;
         move_into_thread_name_spaces(self.init, container.namespaces.entered())
             .cannot(|| format!("join the namespaces of container {}", container.state.id))?;
         if container.namespaces.has(NamespaceKind::User) {
             init::become_root()?;
         }
+        if !container.no_new_keyring {
+            process::join_keyring(&container.state.id)?;
+        }
         rustix::process::setsid().cannot(|| "begin a session".into())?;
         let master = self.take_streams()?;
-        if let Some(domain) = container.personality {
-            sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
-        }
-        let program = process::become_user(plan)?;
+        let program = process::become_user(plan, labels)?;
         channel.send(&Message::Ready, master.as_ref().map(AsFd::as_fd).as_slice())?;
         drop(master);
-        if waits(plan.process) {
+        if self.waits {
             channel.await_proceed()?;
         }
-        process::confine(plan)?;
+        process::confine(plan, channel)?;
         Err(program.run())
     }
 

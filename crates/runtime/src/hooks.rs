@@ -3,6 +3,7 @@
 use crate::error::Cannot;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::MemfdFlags,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use sampan_types::{
@@ -10,11 +11,24 @@ use sampan_types::{
     spec::{Hook, Spec, State, Status, VERSION},
 };
 use std::{
+    fs::File,
     io::Write,
-    os::unix::process::CommandExt,
+    os::unix::{fs::FileExt, process::CommandExt, process::ExitStatusExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
+
+/// As much of what a failed hook has said as is repeated of each of its streams, in bytes.
+const SAID: usize = 4096;
+
+/// What a hook finds that the specification does not give it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Surroundings<'a> {
+    /// The environment of a hook that has none of its own.
+    pub(crate) env: &'a [String],
+    /// Its working directory; the caller's where absent.
+    pub(crate) directory: Option<&'a Path>,
+}
 
 /// A container's state as hooks get it on their standard input.
 pub(crate) fn state(id: &str, spec: &Spec, bundle: &Path, status: Status, pid: i32) -> State {
@@ -29,8 +43,8 @@ pub(crate) fn state(id: &str, spec: &Spec, bundle: &Path, status: Status, pid: i
 }
 
 /// Runs hooks one after the other in the calling process's namespaces; the first that fails ends it. `kind` is the
-/// specification's word for them, `env` what those get that have none of their own.
-pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State, env: &[String]) -> Result<()> {
+/// specification's word for them.
+pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State, surroundings: Surroundings<'_>) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
@@ -38,36 +52,69 @@ pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State, env: &[String]) -> 
         Error::new(ErrorKind::Internal, "cannot write the state for hooks").because(error)
     })?;
     for (index, hook) in hooks.iter().enumerate() {
-        run_one(hook, &input, env).map_err(|error| {
+        run_one(hook, &input, surroundings).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("error running {kind} hook #{index}")).because(error)
         })?;
     }
     Ok(())
 }
 
-fn run_one(hook: &Hook, input: &[u8], env: &[String]) -> Result<()> {
+fn run_one(hook: &Hook, input: &[u8], surroundings: Surroundings<'_>) -> Result<()> {
     let name = hook.path.display();
     let mut command = Command::new(&hook.path);
     if let Some((first, rest)) = hook.args.split_first() {
         command.arg0(first).args(rest);
     }
-    let env = if hook.env.is_empty() { env } else { &hook.env };
+    let env = if hook.env.is_empty() { surroundings.env } else { &hook.env };
     command.env_clear().envs(env.iter().filter_map(|entry| entry.split_once('=')));
-    command.stdin(Stdio::piped());
+    if let Some(directory) = surroundings.directory {
+        command.current_dir(directory);
+    }
+    // Files and not pipes: nobody need read while it runs, and what it leaves running holds nobody up.
+    let (output, errors) = (said(), said());
+    command.stdin(Stdio::piped()).stdout(copy(&output)?).stderr(copy(&errors)?);
     let mut child = command.spawn().cannot(|| format!("start {name}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook need not read it.
         let _ = stdin.write_all(input);
     }
     let status = wait(&mut child, hook.timeout).cannot(|| format!("wait for {name}"))?;
-    match status {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Error::new(ErrorKind::Internal, format!("{name}: {status}"))),
+    let how = match status {
+        Some(status) if status.success() => return Ok(()),
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, signal) => format!("killed by signal {}", signal.unwrap_or_default()),
+        },
         None => {
-            let seconds = hook.timeout.unwrap_or_default();
-            Err(Error::new(ErrorKind::Internal, format!("{name}: killed after {seconds} seconds")))
+            format!("it ran past its timeout of {} s and was killed", hook.timeout.unwrap_or_default())
         }
+    };
+    let quote = |word: &str, file: &Option<File>| match file.as_ref().map(text) {
+        Some(text) if !text.is_empty() => format!(", {word}: {text}"),
+        _ => String::new(),
+    };
+    let said = quote("stdout", &output) + &quote("stderr", &errors);
+    Err(Error::new(ErrorKind::Internal, format!("{name}: {how}{said}")))
+}
+
+/// Where a stream of a hook goes; nowhere, where the container's filter forbids files in memory.
+fn said() -> Option<File> {
+    rustix::fs::memfd_create("hook", MemfdFlags::CLOEXEC).map(File::from).ok()
+}
+
+fn copy(file: &Option<File>) -> Result<Stdio> {
+    match file {
+        Some(file) => file.try_clone().map(Stdio::from).cannot(|| "duplicate a descriptor".into()),
+        None => Ok(Stdio::null()),
     }
+}
+
+/// What it holds, without what would steer a terminal.
+fn text(file: &File) -> String {
+    let mut bytes = [0; SAID];
+    let count = file.read_at(&mut bytes, 0).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[..count]);
+    text.trim().chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// `None` when the time was up and it was killed.
@@ -96,9 +143,14 @@ mod tests {
         Hook { path: "/bin/sh".into(), args, env: vec!["K=v".into()], timeout }
     }
 
-    fn try_run(hooks: &[Hook]) -> Result<()> {
+    fn run_in(hooks: &[Hook], surroundings: Surroundings<'_>) -> Result<()> {
         let spec = Spec::default();
-        run("prestart", hooks, &state("c1", &spec, Path::new("/b"), Status::Creating, 7), &[])
+        let state = state("c1", &spec, Path::new("/b"), Status::Creating, 7);
+        run("prestart", hooks, &state, surroundings)
+    }
+
+    fn try_run(hooks: &[Hook]) -> Result<()> {
+        run_in(hooks, Surroundings::default())
     }
 
     #[test]
@@ -115,11 +167,32 @@ mod tests {
     }
 
     #[test]
-    fn failures_name_the_hook() {
+    fn words_and_surroundings_are_passed_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut verbatim = hook("echo \"$0|$*|$A\" > out; cat /proc/self/cmdline | tr '\\0' , >> out", None);
+        verbatim.env.clear();
+        verbatim.args.extend(["a b", ""].map(str::to_owned));
+        let env = ["A=1".to_owned(), "A=2".to_owned(), "PATH=/usr/bin:/bin".to_owned()];
+        run_in(&[verbatim], Surroundings { env: &env, directory: Some(directory.path()) }).unwrap();
+        let text = std::fs::read_to_string(directory.path().join("out")).unwrap();
+        assert_eq!(text, "a b||2\ncat,/proc/self/cmdline,");
+    }
+
+    #[test]
+    fn failures_name_the_hook_and_repeat_its_words() {
         let error = try_run(&[hook("true", None), hook("exit 3", None)]).unwrap_err();
         assert_eq!(error.to_string(), "error running prestart hook #1");
-        assert_eq!(error.causes(), ["/bin/sh: exit status: 3"]);
+        assert_eq!(error.causes(), ["/bin/sh: exit status 3"]);
+        let error = try_run(&[hook("echo one; printf 'two\\033[m' >&2; kill -9 $$", None)]).unwrap_err();
+        assert_eq!(error.causes(), ["/bin/sh: killed by signal 9, stdout: one, stderr: two\u{fffd}[m"]);
         let error = try_run(&[hook("sleep 20", Some(1))]).unwrap_err();
-        assert_eq!(error.causes(), ["/bin/sh: killed after 1 seconds"]);
+        assert_eq!(error.causes(), ["/bin/sh: it ran past its timeout of 1 s and was killed"]);
+    }
+
+    #[test]
+    fn what_a_hook_leaves_running_holds_nobody_up() {
+        let begin = std::time::Instant::now();
+        try_run(&[hook("sleep 5 & exit 0", None)]).unwrap();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(4));
     }
 }

@@ -117,8 +117,13 @@ fn parse(text: &str) -> Vec<IdMapping> {
 
 /// The user namespace of a process.
 pub(crate) fn open(pid: i32) -> Result<OwnedFd> {
-    rustix::fs::open(format!("/proc/{pid}/ns/user"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .cannot(|| format!("open the user namespace of process {pid}"))
+    open_namespace(pid, "user")
+}
+
+/// A namespace of a process, by its name in `/proc/<pid>/ns`.
+pub(crate) fn open_namespace(pid: i32, name: &str) -> Result<OwnedFd> {
+    rustix::fs::open(format!("/proc/{pid}/ns/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .cannot(|| format!("open the {name} namespace of process {pid}"))
 }
 
 /// Writes to a file of the kernel's, in one go.

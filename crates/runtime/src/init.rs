@@ -4,8 +4,9 @@ use crate::{
     Stdio,
     error::Cannot,
     gate::Gate,
-    hooks,
-    process::{self, program::Program, stdio},
+    hooks::{self, Surroundings},
+    process::{self, affinity, program::Program, stdio},
+    procfs::Proc,
     rootfs,
     setup::{Groups, Setup},
     sync::{Channel, Message, unexpected},
@@ -24,8 +25,7 @@ use sampan_types::{
 };
 use std::{
     collections::VecDeque,
-    ffi::CString,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// Runs in the process just cloned; gives its exit code where it does not become the program. It is in its new
@@ -42,6 +42,10 @@ pub(crate) fn main(
         sampan_sys::signal::reset();
         close_inherited(setup.options.preserve_fds)?;
         groups.entry.enter()?;
+        affinity::reset();
+        if setup.namespaces.joins_strangers() {
+            process::hide()?;
+        }
         setup.namespaces.join()
     };
     if let Err(error) = entered() {
@@ -91,14 +95,14 @@ fn continue_inside(
         Ok(program) => program,
         Err(error) => return fail(channel, &error),
     };
-    let run = || -> Result<()> {
+    let run = |starter: &Channel| -> Result<()> {
+        process::confine(&plan, starter)?;
         start_hooks(setup)?;
-        process::confine(&plan)?;
         Err(Program::run(&program))
     };
     match gate.map(|gate| gate.wait(channel, first_inherited(setup.options.preserve_fds))) {
-        None => report(channel, || channel.await_proceed().and_then(|()| run())),
-        Some(Ok(starter)) => report(&starter, run),
+        None => report(channel, || channel.await_proceed().and_then(|()| run(channel))),
+        Some(Ok(starter)) => report(&starter, || run(&starter)),
         Some(Err(error)) => fail(channel, &error),
     }
 }
@@ -117,16 +121,20 @@ fn become_created(
     if let Stdio::Fds(fds) = stdio {
         stdio::place(fds)?;
     }
+    let labels = setup.labels.prepare()?;
     enter_namespaces(setup)?;
     if setup.has_user_namespace() {
         become_root()?;
     }
-    let console = rootfs::build::build(setup, groups, stdio, trees, || run_create_hooks(setup, channel))?;
-    if let Some(domain) = setup.personality {
-        sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
+    if !setup.options.no_new_keyring {
+        // As the container's root, who owns it then, so that execs find it.
+        setup.labels.label_keyrings()?;
+        process::join_keyring(setup.bundle.id)?;
     }
+    let console =
+        rootfs::build::build(setup, groups, stdio, trees, |root| run_create_hooks(setup, channel, root))?;
     let master = console.map(|console| console.take(setup.process.user.uid)).transpose()?;
-    let program = process::become_user(plan)?;
+    let program = process::become_user(plan, labels)?;
     if setup.options.gate.is_some() {
         // From here on its runtime may go; the gate sees to it that this is meant.
         process::outlive_runtime()?;
@@ -155,10 +163,12 @@ fn enter_namespaces(setup: &Setup<'_>) -> Result<()> {
     if setup.namespaces.makes(NamespaceKind::Cgroup) {
         clone::unshare_cgroup().cannot(|| "make a control group namespace".into())?;
     }
-    if !setup.options.no_new_keyring {
-        join_keyring(setup.bundle.id)?;
+    if setup.namespaces.makes(NamespaceKind::Time) {
+        setup.namespaces.enter_new_time(setup.linux, &Proc::open()?)?;
     }
-    sysctl::apply(setup.linux)?;
+    if !setup.linux.sysctl.is_empty() {
+        sysctl::apply(setup.linux, &Proc::open()?)?;
+    }
     let spec = setup.bundle.spec;
     if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
         rustix::system::sethostname(name.as_bytes()).cannot(|| format!("set the host name {name:?}"))?;
@@ -167,15 +177,6 @@ fn enter_namespaces(setup: &Setup<'_>) -> Result<()> {
         rustix::system::setdomainname(name.as_bytes()).cannot(|| format!("set the domain name {name:?}"))?;
     }
     Ok(())
-}
-
-fn join_keyring(id: &str) -> Result<()> {
-    let name = CString::new(format!("_ses.{id}")).cannot(|| "name the session keyring".into())?;
-    match sampan_sys::exec::join_session_keyring(&name).map_err(|error| Errno::from_io_error(&error)) {
-        // A kernel without keys has none to share.
-        Ok(()) | Err(Some(Errno::NOSYS)) => Ok(()),
-        Err(errno) => Err(errno.unwrap_or(Errno::IO)).cannot(|| "join a session keyring".into()),
-    }
 }
 
 /// Takes the ids of the user namespace's root, so that what is made from here on belongs to it.
@@ -192,18 +193,25 @@ pub(crate) fn become_root() -> Result<()> {
     }
 }
 
-fn run_create_hooks(setup: &Setup<'_>, channel: &Channel) -> Result<()> {
+fn run_create_hooks(setup: &Setup<'_>, channel: &Channel, root: BorrowedFd<'_>) -> Result<()> {
     let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
     if !(all.prestart.is_empty() && all.create_runtime.is_empty()) {
         channel.send(&Message::Hooks, &[])?;
         channel.await_proceed()?;
     }
-    hooks::run("createContainer", &all.create_container, &own_state(setup, Status::Creating), &[])
+    if all.create_container.is_empty() {
+        return Ok(());
+    }
+    // Where they find the new root.
+    rustix::process::fchdir(root).cannot(|| "enter the root filesystem".into())?;
+    let state = own_state(setup, Status::Creating);
+    hooks::run("createContainer", &all.create_container, &state, Surroundings::default())
 }
 
 fn start_hooks(setup: &Setup<'_>) -> Result<()> {
     let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
-    hooks::run("startContainer", &all.start_container, &own_state(setup, Status::Created), &setup.process.env)
+    let surroundings = Surroundings { env: &setup.process.env, directory: None };
+    hooks::run("startContainer", &all.start_container, &own_state(setup, Status::Created), surroundings)
 }
 
 fn own_state(setup: &Setup<'_>, status: Status) -> sampan_types::spec::State {

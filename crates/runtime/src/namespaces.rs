@@ -1,6 +1,9 @@
 //! Which namespaces a container gets: new ones, and those it joins.
 
-use crate::error::{Cannot, invalid};
+use crate::{
+    error::{Cannot, invalid},
+    procfs::Proc,
+};
 use rustix::{
     fs::{Mode, OFlags},
     thread::{LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags, move_into_link_name_space},
@@ -9,7 +12,10 @@ use sampan_types::{
     Result,
     spec::{Linux, NamespaceKind},
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    fmt::Write,
+    os::fd::{AsFd, OwnedFd},
+};
 
 /// The namespaces of a specification, those to be joined held open.
 #[derive(Debug)]
@@ -34,19 +40,51 @@ impl Namespaces {
         for namespace in &linux.namespaces {
             let kind = namespace.kind;
             if namespaces.has(kind) {
-                return Err(invalid("invalid namespaces", format!("{kind:?} is named twice").to_lowercase()));
+                return Err(invalid("invalid namespaces", format!("the {kind} namespace is named twice")));
             }
             namespaces.kinds.push(kind);
-            match &namespace.path {
+            match namespace.path.as_ref().filter(|path| !path.as_os_str().is_empty()) {
                 None => namespaces.new |= UnshareFlags::from_bits_retain(bits(kind)),
                 Some(path) => {
                     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                         .cannot(|| format!("open namespace {}", path.display()))?;
+                    if sampan_sys::namespace::kind(&fd).ok() != Some(bits(kind)) {
+                        let what = format!("cannot join the {kind} namespace {}", path.display());
+                        return Err(invalid(what, "the path is none of this kind"));
+                    }
                     namespaces.joined.push((kind, fd));
                 }
             }
         }
+        namespaces.check_offsets(linux)?;
         Ok(namespaces)
+    }
+
+    /// Offsets are those of a new time namespace: the host's clocks have none, and a joined one's are set for good.
+    fn check_offsets(&self, linux: &Linux) -> Result<()> {
+        if !linux.time_offsets.is_empty() && !self.makes(NamespaceKind::Time) {
+            return Err(invalid("invalid timeOffsets", "the container has no time namespace of its own"));
+        }
+        match linux.time_offsets.iter().find(|(clock, _)| !matches!(clock.as_str(), "monotonic" | "boottime"))
+        {
+            Some((clock, _)) => {
+                Err(invalid(format!("invalid timeOffsets of {clock:?}"), "it must be monotonic or boottime"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether its network is the runtime's own, for want of a namespace or by a path to that one.
+    pub(crate) fn shares_network(&self) -> Result<bool> {
+        if !self.has(NamespaceKind::Network) {
+            return Ok(true);
+        }
+        let Some((_, joined)) = self.joined.iter().find(|(kind, _)| *kind == NamespaceKind::Network) else {
+            return Ok(false);
+        };
+        let own = rustix::fs::stat("/proc/self/ns/net").cannot(|| "inspect the network namespace".into())?;
+        let joined = rustix::fs::fstat(joined).cannot(|| "inspect the network namespace".into())?;
+        Ok((own.st_dev, own.st_ino) == (joined.st_dev, joined.st_ino))
     }
 
     /// Whether the container has a namespace of this kind that the runtime's process is not in by itself.
@@ -64,10 +102,32 @@ impl Namespaces {
         self.joined.iter().find(|(kind, _)| *kind == NamespaceKind::User).map(|(_, fd)| fd)
     }
 
-    /// What clone3 makes. The control group namespace is not among it: its root is the group its maker is in, and
-    /// the child enters its group only afterwards.
+    /// Whether processes of others will be able to see the calling process once it has joined.
+    pub(crate) fn joins_strangers(&self) -> bool {
+        self.joined.iter().any(|(kind, _)| matches!(kind, NamespaceKind::Pid | NamespaceKind::User))
+    }
+
+    /// What clone3 makes. Not the control group namespace: its root is the group its maker is in, and the child enters
+    /// its group only afterwards. Nor the time namespace: its clocks are set for good once a process is in it.
     pub(crate) fn cloned(&self) -> UnshareFlags {
-        self.new.difference(UnshareFlags::NEWCGROUP)
+        self.new.difference(UnshareFlags::NEWCGROUP | UnshareFlags::NEWTIME)
+    }
+
+    /// Moves the calling process into a new time namespace with these offsets.
+    pub(crate) fn enter_new_time(&self, linux: &Linux, proc: &Proc) -> Result<()> {
+        sampan_sys::clone::unshare_time().cannot(|| "make a time namespace".into())?;
+        let mut lines = String::new();
+        for (clock, offset) in &linux.time_offsets {
+            let _ = writeln!(lines, "{clock} {} {}", offset.secs, offset.nanosecs);
+        }
+        if !lines.is_empty() {
+            proc.write("self/timens_offsets", &lines)?;
+        }
+        // The link itself is what leads to the namespace.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let time = rustix::fs::open("/proc/self/ns/time_for_children", flags, Mode::empty())
+            .cannot(|| "open the new time namespace".into())?;
+        enter(NamespaceKind::Time, &time)
     }
 
     /// All kinds but process ids, for one setns(2) through init's pidfd.
@@ -107,8 +167,7 @@ fn enter(kind: NamespaceKind, fd: &OwnedFd) -> Result<()> {
         NamespaceKind::Cgroup => LinkNameSpaceType::ControlGroup,
         NamespaceKind::Time => LinkNameSpaceType::Time,
     };
-    move_into_link_name_space(fd.as_fd(), Some(link))
-        .cannot(|| format!("join the {} namespace", format!("{kind:?}").to_lowercase()))
+    move_into_link_name_space(fd.as_fd(), Some(link)).cannot(|| format!("join the {kind} namespace"))
 }
 
 fn bits(kind: NamespaceKind) -> u32 {

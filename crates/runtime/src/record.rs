@@ -1,6 +1,6 @@
 //! What is kept of a container for later processes.
 
-use crate::{cgroup::CgroupRecord, idmap::IdMaps, intel_rdt::RdtRecord};
+use crate::{cgroup::CgroupRecord, idmap::IdMaps, intel_rdt::RdtRecord, seccomp::Filter};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -22,8 +22,16 @@ pub struct Record {
     #[serde(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<PathBuf>,
+    /// Its processes share their callers' session keyrings.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) no_new_keyring: bool,
     /// The id maps of its user namespace, where it is not the runtime's.
     #[serde(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) maps: Option<IdMaps>,
+    /// Its filter, compiled.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<Filter>,
 }

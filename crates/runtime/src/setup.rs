@@ -6,13 +6,17 @@ use crate::{
     error::invalid,
     idmap::IdMaps,
     namespaces::Namespaces,
-    process::{self, capabilities::Sets, rlimits},
+    net_devices,
+    process::{
+        self, capabilities::Sets, labels::Labels, memory_policy::MemoryPolicy, rlimits,
+        scheduling::Scheduling,
+    },
     rootfs::{
         build, options,
         overlay::{Anchors, Union},
         trees::Idmaps,
     },
-    seccomp::Filter,
+    seccomp::{Filter, notify},
     sysctl,
 };
 use sampan_types::{
@@ -41,6 +45,9 @@ pub(crate) struct Setup<'a> {
     pub(crate) sets: Sets,
     pub(crate) filter: Option<Filter>,
     pub(crate) personality: Option<u32>,
+    pub(crate) memory: Option<MemoryPolicy>,
+    pub(crate) scheduling: Scheduling,
+    pub(crate) labels: Labels,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -64,13 +71,15 @@ impl<'a> Setup<'a> {
         let Some(process) = &spec.process else {
             return Err(invalid(format!("invalid specification of {}", bundle.id), "it has no process"));
         };
-        process::refuse_unsupported(process, linux)?;
         rlimits::check(&process.rlimits)?;
         let namespaces = Namespaces::open(linux)?;
         check_names(&bundle, &namespaces)?;
         sysctl::check(spec, linux, &namespaces)?;
+        net_devices::check(linux, &namespaces)?;
         build::check_label(linux.mount_label.as_deref())?;
         let maps = maps(linux, &namespaces)?;
+        let filter = linux.seccomp.as_ref().map(Filter::compile).transpose()?;
+        linux.seccomp.as_ref().map_or(Ok(()), notify::check)?;
         let mut mounts = Vec::with_capacity(spec.mounts.len());
         for mount in &spec.mounts {
             let mut options = options::Options::parse(mount)?;
@@ -88,8 +97,11 @@ impl<'a> Setup<'a> {
             maps,
             root: root(&bundle)?,
             sets: Sets::parse(process.capabilities.as_ref(), &mut warnings),
-            filter: linux.seccomp.as_ref().map(Filter::compile).transpose()?,
+            filter,
             personality: personality(linux)?,
+            memory: MemoryPolicy::of(linux)?,
+            scheduling: Scheduling::parse(process.scheduler.as_ref(), process.io_priority.as_ref())?,
+            labels: Labels::parse(process.apparmor_profile.as_deref(), process.selinux_label.as_deref())?,
             bundle,
             linux,
             process,
@@ -103,8 +115,11 @@ impl<'a> Setup<'a> {
     pub(crate) fn plan(&self) -> process::Plan<'_> {
         process::Plan {
             process: self.process,
+            rlimits: &self.process.rlimits,
             sets: self.sets.clone(),
             filter: self.filter.as_ref(),
+            personality: self.personality,
+            memory: self.memory.as_ref(),
             die_with_parent: self.options.die_with_parent,
         }
     }

@@ -13,7 +13,7 @@ use sampan_types::{Error, ErrorKind, Result, task::Failure};
 use serde::{Deserialize, Serialize};
 use std::{
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
 };
 
 /// One packet.
@@ -27,6 +27,8 @@ pub(crate) enum Message {
     Hooks,
     /// To the runtime: all is ready; the terminal's master comes along where there is one.
     Ready,
+    /// To the runtime: the filter is loaded; another process answers for it on the sender's descriptor of this number.
+    Listener { fd: i32 },
     /// To the child: go on.
     Proceed,
     /// To the child: its facts are written down; somebody else will start it.
@@ -66,8 +68,7 @@ impl Channel {
     }
 
     pub(crate) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
-        let bytes = serde_json::to_vec(message)
-            .map_err(|error| Error::new(ErrorKind::Internal, "cannot write a message").because(error))?;
+        let bytes = packet(message)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
@@ -81,7 +82,8 @@ impl Channel {
 
     /// The next packet; `None` when the other side has closed.
     pub(crate) fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; MAX_PACKET];
+        // Not on the heap, which resource limits may keep from growing.
+        let mut buffer = [0; MAX_PACKET];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let count = loop {
@@ -128,6 +130,31 @@ impl Channel {
         }
     }
 
+    /// The runtime's side: waits until the program runs; `forward` is given the number of the descriptor on which another
+    /// process answers the child's calls.
+    pub(crate) fn await_program(&self, mut forward: impl FnMut(i32) -> Result<()>) -> Result<()> {
+        loop {
+            match self.receive()? {
+                // Closed by `execve`.
+                None => return Ok(()),
+                Some((Message::Listener { fd }, _)) => {
+                    forward(fd)?;
+                    self.tell(&Message::Proceed, &[])?;
+                }
+                Some((Message::Failed(failure), _)) => return Err(failure.into()),
+                Some((message, _)) => return Err(unexpected(Some(message))),
+            }
+        }
+    }
+
+    /// The child's side, before it loads a filter: prepares to tell of the descriptor that loading will give, which has the
+    /// lowest number that is free.
+    pub(crate) fn announce(&self) -> Result<Announced> {
+        let next = rustix::io::fcntl_dupfd_cloexec(&self.0, 0).cannot(|| "duplicate a descriptor".into())?;
+        let fd = next.as_raw_fd();
+        Ok(Announced { fd, packet: packet(&Message::Listener { fd })? })
+    }
+
     /// The child's side: waits for [`Message::Proceed`].
     pub(crate) fn await_proceed(&self) -> Result<()> {
         match self.receive()? {
@@ -135,6 +162,34 @@ impl Channel {
             other => Err(unexpected(other.map(|(message, _)| message))),
         }
     }
+}
+
+/// A descriptor to be told of by somebody who may then do little: `write` and `read`, nothing else.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    fd: i32,
+    packet: Vec<u8>,
+}
+
+impl Announced {
+    /// Tells of it and waits until it is taken. It stays open until `execve`, which needs no call that may be forbidden.
+    pub(crate) fn tell(self, channel: &Channel, listener: Option<OwnedFd>) -> Result<()> {
+        if listener.map(IntoRawFd::into_raw_fd) != Some(self.fd) {
+            return Err(Error::new(ErrorKind::Internal, "cannot tell of the seccomp descriptor")
+                .because("it has another number than was free before"));
+        }
+        rustix::io::write(&channel.0, &self.packet).cannot(|| "tell of the seccomp descriptor".into())?;
+        match rustix::io::read(&channel.0, &mut [0; 64]) {
+            Ok(1..) => Ok(()),
+            Ok(0) => Err(unexpected(None)),
+            Err(errno) => Err(errno).cannot(|| "wait until the seccomp descriptor is taken".into()),
+        }
+    }
+}
+
+fn packet(message: &Message) -> Result<Vec<u8>> {
+    serde_json::to_vec(message)
+        .map_err(|error| Error::new(ErrorKind::Internal, "cannot write a message").because(error))
 }
 
 /// A packet that has no place here, or the end where one was due.

@@ -1,6 +1,6 @@
 //! Kernel parameters of a container's namespaces (sysctl(8)).
 
-use crate::{error::invalid, idmap::write_file, namespaces::Namespaces};
+use crate::{error::invalid, namespaces::Namespaces, procfs::Proc};
 use sampan_types::{
     Result,
     spec::{Linux, NamespaceKind, Spec},
@@ -37,26 +37,33 @@ pub(crate) fn check(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Resu
             return refuse("it is not in a separate kernel namespace".into());
         };
         if !namespaces.has(kind) {
-            return refuse(format!("the container has no {} namespace", format!("{kind:?}").to_lowercase()));
+            return refuse(format!("the container has no {kind} namespace"));
         }
-        if name == "kernel.hostname" && spec.hostname.is_some()
-            || name == "kernel.domainname" && spec.domainname.is_some()
-        {
-            return refuse("it conflicts with the specification's own field".into());
+        if kind == NamespaceKind::Network && namespaces.shares_network()? {
+            return refuse("it is not allowed in the host's network namespace".into());
+        }
+        // The specification has a field for the host name; whatever order the two were set in, one would be lost.
+        let set = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.is_empty());
+        match name.as_str() {
+            "kernel.hostname" => return refuse("it conflicts with the specification's hostname".into()),
+            "kernel.domainname" if set(&spec.domainname) => {
+                return refuse("it conflicts with the specification's domainname".into());
+            }
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// Sets them from inside the namespaces, through the host's `/proc`, which no image can have replaced.
-pub(crate) fn apply(linux: &Linux) -> Result<()> {
-    linux.sysctl.iter().try_for_each(|(key, value)| write_file(&path(key), value))
+/// Sets them from inside the namespaces, through a `/proc` that no image can have replaced.
+pub(crate) fn apply(linux: &Linux, proc: &Proc) -> Result<()> {
+    linux.sysctl.iter().try_for_each(|(key, value)| proc.write(&path(key), value))
 }
 
 /// Dots separate, unless a slash comes first: then dots belong to names (`net/ipv4/conf/eth0.1/forwarding`).
 fn path(key: &str) -> String {
     match key.find(['.', '/']).map(|at| &key[at..=at]) {
-        Some("/") => format!("/proc/sys/{key}"),
+        Some("/") => format!("sys/{key}"),
         _ => {
             let swapped: String = key
                 .chars()
@@ -70,7 +77,7 @@ fn path(key: &str) -> String {
                     }
                 })
                 .collect();
-            format!("/proc/sys/{swapped}")
+            format!("sys/{swapped}")
         }
     }
 }
@@ -96,12 +103,48 @@ mod tests {
         assert_eq!(try_check("net.ipv4.ip_forward"), Err("the container has no network namespace".into()));
         assert_eq!(try_check("vm.swappiness"), Err("it is not in a separate kernel namespace".into()));
         assert_eq!(try_check("net..x"), Err("it is no name of a parameter".into()));
+        assert_eq!(try_check("fs/mqueue/msg_max"), Ok(()));
+        assert_eq!(try_check("kernel.domainname"), Err("the container has no uts namespace".into()));
+    }
+
+    #[test]
+    fn parameters_that_meet_a_field_or_the_host_are_refused() {
+        let namespace = |kind, path: &str| Namespace {
+            kind,
+            path: Some(path.into()).filter(|path: &std::path::PathBuf| !path.as_os_str().is_empty()),
+        };
+        let linux = Linux {
+            namespaces: vec![
+                namespace(NamespaceKind::Uts, ""),
+                namespace(NamespaceKind::Network, "/proc/self/ns/net"),
+            ],
+            ..Linux::default()
+        };
+        let namespaces = Namespaces::open(&linux).unwrap();
+        let try_check = |key: &str, domainname: &str| {
+            let linux = Linux { sysctl: [(key.to_owned(), "1".to_owned())].into(), ..linux.clone() };
+            let spec = Spec { domainname: Some(domainname.into()), ..Spec::default() };
+            check(&spec, &linux, &namespaces).map_err(|error| error.causes().concat())
+        };
+        assert_eq!(try_check("kernel.domainname", ""), Ok(()));
+        assert_eq!(
+            try_check("kernel.domainname", "d"),
+            Err("it conflicts with the specification's domainname".into())
+        );
+        assert_eq!(
+            try_check("kernel.hostname", ""),
+            Err("it conflicts with the specification's hostname".into())
+        );
+        assert_eq!(
+            try_check("net.ipv4.ip_forward", ""),
+            Err("it is not allowed in the host's network namespace".into())
+        );
     }
 
     #[test]
     fn names_become_paths() {
-        assert_eq!(path("net.ipv4.ip_forward"), "/proc/sys/net/ipv4/ip_forward");
-        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "/proc/sys/net/ipv4/conf/eth0.1/forwarding");
-        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "/proc/sys/net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net.ipv4.ip_forward"), "sys/net/ipv4/ip_forward");
+        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
     }
 }

@@ -54,6 +54,17 @@ pub fn unshare_cgroup() -> io::Result<()> {
     unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) }.map_err(io::Error::from)
 }
 
+/// Makes a new time namespace for the calling process's children, and for itself once it joins it
+/// (time_namespaces(7)): until then its offsets can be written.
+///
+/// # Errors
+/// Those of `unshare(2)`: `CAP_SYS_ADMIN` is needed; `EINVAL` before Linux 5.6.
+pub fn unshare_time() -> io::Result<()> {
+    // SAFETY: the danger of unshare(2) is a descriptor table split between threads (CLONE_FILES); CLONE_NEWTIME alone
+    // changes only which clocks later processes see.
+    unsafe { unshare_unsafe(UnshareFlags::NEWTIME) }.map_err(io::Error::from)
+}
+
 fn raw_clone(
     namespaces: UnshareFlags,
     cgroup: Option<BorrowedFd<'_>>,

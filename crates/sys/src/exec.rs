@@ -50,17 +50,6 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the calling process a new session keyring of this name (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`), so that it
-/// does not share the caller's.
-///
-/// # Errors
-/// `Unsupported` (`ENOSYS`) in kernels without keys, `EDQUOT` beyond the user's quota.
-pub fn join_session_keyring(name: &CStr) -> io::Result<()> {
-    // SAFETY: the kernel reads the name, which ends with a null byte and outlives the call.
-    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })?;
-    Ok(())
-}
-
 /// Closes every descriptor from `first` up but these, in a cloned child that has yet to wait before it runs its program: what its
 /// parent had open is neither to be held meanwhile nor to be seen by who looks into the child.
 ///

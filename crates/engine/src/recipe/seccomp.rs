@@ -187,7 +187,7 @@ fn profile(default_action: Action, default_errno_ret: Option<u32>, syscalls: Vec
         default_action,
         default_errno_ret,
         architectures: architectures(),
-        flags: Vec::new(),
+        flags: None,
         listener_path: None,
         listener_metadata: None,
         syscalls,

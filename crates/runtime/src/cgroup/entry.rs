@@ -65,6 +65,16 @@ impl Entry {
         self.directory.as_ref().map(AsFd::as_fd)
     }
 
+    /// Moves the calling process, which has one thread and was not born in the version 2 group, into all of them.
+    pub(crate) fn enter_all(&self) -> Result<()> {
+        if let Some(directory) = &self.directory {
+            rustix::fs::openat(directory, "cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .and_then(|procs| rustix::io::write(procs, b"0"))
+                .cannot(|| "enter the control group".into())?;
+        }
+        self.enter()
+    }
+
     /// Moves the calling process, which has one thread, into the version 1 groups; or waits until it has been moved.
     pub(crate) fn enter(&self) -> Result<()> {
         for (name, tasks) in &self.tasks {

@@ -1,26 +1,36 @@
 //! The last steps from a child in its namespaces to the program: who it is, what it may do, what it becomes.
 
+pub(crate) mod affinity;
 pub(crate) mod capabilities;
+pub(crate) mod labels;
+pub(crate) mod memory_policy;
 pub(crate) mod program;
 pub(crate) mod rlimits;
+pub(crate) mod scheduling;
 pub(crate) mod stdio;
+
+mod numbers;
 
 use crate::{
     error::{Cannot, invalid},
     seccomp::Filter,
+    sync::Channel,
 };
 use capabilities::Sets;
+use labels::Prepared;
+use memory_policy::MemoryPolicy;
 use program::Program;
 use rustix::{
     fs::Mode,
     io::Errno,
-    process::{Gid, Signal, Uid},
+    process::{DumpableBehavior, Gid, Signal, Uid},
     thread,
 };
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{Linux, Process},
+    spec::{ExecCpuAffinity, IoPriority, Process, Rlimit, Scheduler},
 };
+use std::ffi::CString;
 
 /// The mask that a process has where the specification names none.
 const UMASK: u32 = 0o022;
@@ -29,40 +39,51 @@ const UMASK: u32 = 0o022;
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) process: &'a Process,
+    pub(crate) rlimits: &'a [Rlimit],
     pub(crate) sets: Sets,
     pub(crate) filter: Option<&'a Filter>,
+    pub(crate) personality: Option<u32>,
+    pub(crate) memory: Option<&'a MemoryPolicy>,
     pub(crate) die_with_parent: bool,
 }
 
-/// Words of the specification that this runtime does not follow yet are refused, never passed over: who asked for them
-/// relies on them.
-pub(crate) fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()> {
-    let some = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let found = [
-        ("process.apparmorProfile", some(&process.apparmor_profile)),
-        ("process.selinuxLabel", some(&process.selinux_label)),
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.ioPriority", process.io_priority.is_some()),
-        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.timeOffsets", !linux.time_offsets.is_empty()),
-    ];
-    match found.into_iter().find(|(_, present)| *present) {
-        Some((name, _)) => {
-            Err(Error::new(ErrorKind::Unsupported, format!("cannot follow {name} of the specification"))
-                .because("this runtime does not support it")
-                .hint(format!("remove {name}")))
+/// What of a container's process other processes in it have too, unless they say otherwise.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inherited {
+    pub(crate) apparmor_profile: Option<String>,
+    pub(crate) selinux_label: Option<String>,
+    pub(crate) scheduler: Option<Scheduler>,
+    pub(crate) io_priority: Option<IoPriority>,
+    pub(crate) exec_cpu_affinity: Option<ExecCpuAffinity>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) rlimits: Vec<Rlimit>,
+}
+
+impl Inherited {
+    pub(crate) fn of(process: Option<&Process>) -> Self {
+        let Some(process) = process else { return Self::default() };
+        Self {
+            apparmor_profile: process.apparmor_profile.clone(),
+            selinux_label: process.selinux_label.clone(),
+            scheduler: process.scheduler.clone(),
+            io_priority: process.io_priority.clone(),
+            exec_cpu_affinity: process.exec_cpu_affinity.clone(),
+            oom_score_adj: process.oom_score_adj,
+            rlimits: process.rlimits.clone(),
         }
-        None => Ok(()),
     }
 }
 
-/// Enters the working directory, which is created where it is missing, finds the program, and becomes the user: mask,
-/// bounding set, groups, ids. Capabilities stay permitted; [`confine`] takes them away.
-pub(crate) fn become_user(plan: &Plan<'_>) -> Result<Program> {
+/// Enters the working directory, which is created where it is missing, becomes the user, with no more rights than it is to
+/// have, and finds the program. `labels` are set for the next `execve`.
+///
+/// Where a filter will need it, one right stays until [`confine`] has loaded that.
+pub(crate) fn become_user(plan: &Plan<'_>, labels: Prepared) -> Result<Program> {
     let process = plan.process;
+    if let Some(domain) = plan.personality {
+        sampan_sys::exec::set_personality(domain).cannot(|| "set the personality".into())?;
+    }
+    plan.memory.map_or(Ok(()), MemoryPolicy::apply)?;
     let cwd = if process.cwd.is_empty() { "/" } else { process.cwd.as_str() };
     if !cwd.starts_with('/') {
         return Err(invalid(format!("invalid working directory {cwd:?}"), "it must be absolute"));
@@ -72,8 +93,8 @@ pub(crate) fn become_user(plan: &Plan<'_>) -> Result<Program> {
     }
     // Some directories only root may enter, others only the user: see below.
     let entered = rustix::process::chdir(cwd);
-    // With root's rights: the user's may come from capabilities that only `execve` gives.
-    let program = Program::find(process)?;
+    // With root's rights, for the home directory that only /etc/passwd knows.
+    let env = program::environment(process)?;
     rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(UMASK)));
     plan.sets.drop_bounding()?;
     thread::set_keep_capabilities(true).cannot(|| "keep capabilities".into())?;
@@ -88,9 +109,19 @@ pub(crate) fn become_user(plan: &Plan<'_>) -> Result<Program> {
         })?;
     }
     refuse_outside(cwd)?;
+    labels.apply()?;
+    if process.no_new_privileges {
+        thread::set_no_new_privs(true).cannot(|| "forbid new privileges".into())?;
+    }
+    plan.sets.apply(needs_right_to_filter(plan))?;
     // Again: the kernel forgets it when the ids change.
     follow_runtime()?;
-    Ok(program)
+    Program::find(process, &env)
+}
+
+/// Without `no_new_privileges` a filter is only loaded by who has a right over its user namespace.
+fn needs_right_to_filter(plan: &Plan<'_>) -> bool {
+    plan.filter.is_some() && !plan.process.no_new_privileges
 }
 
 /// Has the kernel kill the calling process as soon as the runtime ends: a child whose runtime is gone would wait for
@@ -98,6 +129,23 @@ pub(crate) fn become_user(plan: &Plan<'_>) -> Result<Program> {
 pub(crate) fn follow_runtime() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .cannot(|| "follow the runtime's end".into())
+}
+
+/// Hides the calling process, which still holds what the runtime has open and in memory, from those in namespaces that it
+/// joins.
+pub(crate) fn hide() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .cannot(|| "guard the process".into())
+}
+
+/// Gives the calling process the session keyring that all processes of a container share.
+pub(crate) fn join_keyring(id: &str) -> Result<()> {
+    let name = CString::new(format!("_ses.{id}")).cannot(|| "name the session keyring".into())?;
+    match sampan_sys::keyring::join_session(&name).map_err(|error| Errno::from_io_error(&error)) {
+        // A kernel without keys has none to share.
+        Ok(()) | Err(Some(Errno::NOSYS)) => Ok(()),
+        Err(errno) => Err(errno.unwrap_or(Errno::IO)).cannot(|| "join a session keyring".into()),
+    }
 }
 
 /// Undoes [`follow_runtime`].
@@ -124,6 +172,12 @@ fn set_ids(process: &Process) -> Result<()> {
     match thread::set_thread_groups(&groups) {
         // A user namespace that an ordinary user has made may not change groups; there are none to drop.
         Err(Errno::PERM) if groups.is_empty() => {}
+        Err(Errno::PERM) => {
+            let what = format!("cannot set the supplementary groups {:?}", user.additional_gids);
+            return Err(Error::io(what, Errno::PERM.into()).hint(
+                "a user namespace of an ordinary user's has none; leave out process.user.additionalGids",
+            ));
+        }
         result => result.cannot(|| format!("set the supplementary groups {:?}", user.additional_gids))?,
     }
     let unmapped = |kind, id| {
@@ -140,24 +194,21 @@ fn set_ids(process: &Process) -> Result<()> {
     thread::set_thread_res_uid(uid, uid, uid).map_err(unmapped("user", user.uid))
 }
 
-/// Takes away all rights that the program is not to have, and loads its filter. The filter comes last: only the kernel
+/// The very last steps but hooks and program: limits that would be in the runtime's way, and the filter. Only the kernel
 /// calls after it must be allowed by it, which is `execve`, and `capset` where the filter needed a right that goes.
-pub(crate) fn confine(plan: &Plan<'_>) -> Result<()> {
-    let process = plan.process;
-    if process.no_new_privileges {
-        thread::set_no_new_privs(true).cannot(|| "forbid new privileges".into())?;
-    }
-    let filter = plan.filter;
-    let with_right_to_filter = filter.is_some() && !process.no_new_privileges;
-    plan.sets.apply(with_right_to_filter)?;
+/// `starter` hears of a filter that another process answers for.
+pub(crate) fn confine(plan: &Plan<'_>, starter: &Channel) -> Result<()> {
     if !plan.die_with_parent {
         outlive_runtime()?;
     }
-    if let Some(filter) = filter {
+    rlimits::apply(plan.rlimits)?;
+    let Some(filter) = plan.filter else { return Ok(()) };
+    if filter.notifies() {
+        let announced = starter.announce()?;
+        let listener = filter.load()?;
+        announced.tell(starter, listener)?;
+    } else {
         filter.load()?;
-        if with_right_to_filter {
-            plan.sets.settle()?;
-        }
     }
-    Ok(())
+    if needs_right_to_filter(plan) { plan.sets.settle() } else { Ok(()) }
 }

@@ -2,16 +2,16 @@
 
 use crate::error::{Cannot, invalid};
 use rustix::{
-    fs::{FileType, Mode, OFlags},
+    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags},
     io::Errno,
 };
 use sampan_types::{Error, ErrorKind, Result, spec::Process};
 use std::{
+    collections::{HashMap, hash_map::Entry},
     ffi::{CString, OsStr},
     fs::File,
     io::Read,
     os::unix::ffi::OsStrExt,
-    path::Path,
 };
 
 /// Where programs are looked for without a `PATH`.
@@ -29,30 +29,30 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Looks the program up, in the root and from the working directory that the calling process has.
-    pub(crate) fn find(process: &Process) -> Result<Self> {
+    /// Looks the program up, in the root, from the working directory and with the rights that the calling process has.
+    /// `env` is what [`environment`] gives.
+    pub(crate) fn find(process: &Process, env: &[String]) -> Result<Self> {
         let Some(name) = process.args.first().filter(|name| !name.is_empty()) else {
             return Err(invalid("cannot run a container", "process.args names no program"));
         };
-        let env = environment(process);
         let path = match name.contains('/') {
-            true => check(Path::new(name)).map_err(|refusal| refusal.error(name)).map(|()| name.clone())?,
-            false => search(name, value(&env, "PATH").unwrap_or(DEFAULT_PATH))?,
+            true => check(name).map_err(|refusal| refusal.error(name)).map(|()| name.clone())?,
+            false => search(name, value(env, "PATH").unwrap_or(DEFAULT_PATH))?,
         };
-        Ok(Self { path: text(&path)?, argv: texts(&process.args)?, envp: texts(&env)? })
+        Ok(Self { path: text(&path)?, argv: texts(&process.args)?, envp: texts(env)? })
     }
 
     /// Becomes the program; returns only with the reason why it could not.
     pub(crate) fn run(&self) -> Error {
         let error = sampan_sys::exec::execve(&self.path, &self.argv, &self.envp);
-        let name = self.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        match Errno::from_io_error(&error) {
-            Some(Errno::NOENT) => Refusal::Missing.error(&name),
-            Some(Errno::ACCESS) => Refusal::Denied.error(&name),
-            Some(Errno::NOEXEC) => Refusal::Format.error(&name),
-            Some(Errno::NOMEM | Errno::AGAIN) => Error::io(format!("cannot run {name:?}"), error),
-            _ => Error::new(ErrorKind::NotExecutable, format!("cannot run {name:?}")).because(error),
-        }
+        let (kind, why) = match Errno::from_io_error(&error) {
+            Some(Errno::NOENT) => (ErrorKind::CommandNotFound, "no such file or directory".to_owned()),
+            Some(Errno::ACCESS) => (ErrorKind::NotExecutable, "permission denied".to_owned()),
+            Some(Errno::NOEXEC) => (ErrorKind::NotExecutable, "exec format error".to_owned()),
+            _ => (ErrorKind::NotExecutable, error.to_string()),
+        };
+        // As runc says it, for callers look for this line.
+        Error::new(kind, format!("exec {}", self.path.to_string_lossy())).because(why)
     }
 }
 
@@ -63,32 +63,36 @@ enum Refusal {
     NotInPath,
     Denied,
     Directory,
-    Format,
 }
 
 impl Refusal {
+    /// As runc says it, for callers look for these lines.
     fn error(self, name: &str) -> Error {
         let (kind, why) = match self {
-            Self::Missing => (ErrorKind::CommandNotFound, "no such file or directory"),
-            Self::NotInPath => (ErrorKind::CommandNotFound, "executable file not found in $PATH"),
-            Self::Denied => (ErrorKind::NotExecutable, "permission denied"),
-            Self::Directory => (ErrorKind::NotExecutable, "is a directory"),
-            Self::Format => (ErrorKind::NotExecutable, "exec format error"),
+            Self::Missing => (ErrorKind::CommandNotFound, format!("stat {name}: no such file or directory")),
+            Self::NotInPath => (ErrorKind::CommandNotFound, "executable file not found in $PATH".to_owned()),
+            Self::Denied => (ErrorKind::NotExecutable, "permission denied".to_owned()),
+            Self::Directory => (ErrorKind::NotExecutable, "is a directory".to_owned()),
         };
-        Error::new(kind, format!("cannot run {name:?}")).because(why)
+        Error::new(kind, format!("exec: {name:?}")).because(why)
     }
 }
 
-fn check(path: &Path) -> Result<(), Refusal> {
-    let stat = rustix::fs::stat(path).map_err(|errno| match errno {
+/// Whether the calling process, with the rights that it has in force, may run this file.
+fn check(path: &str) -> Result<(), Refusal> {
+    let refusal = |errno| match errno {
         Errno::ACCESS => Refusal::Denied,
         _ => Refusal::Missing,
-    })?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Err(Refusal::Directory),
-        _ if stat.st_mode & 0o111 == 0 => Err(Refusal::Denied),
-        _ => Ok(()),
+    };
+    let allowed = rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS);
+    // Every directory may be entered by root.
+    if allowed.is_ok() || allowed == Err(Errno::ACCESS) {
+        let stat = rustix::fs::stat(path).map_err(refusal)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Err(Refusal::Directory);
+        }
     }
+    allowed.map_err(refusal)
 }
 
 fn search(name: &str, path: &str) -> Result<String> {
@@ -96,7 +100,7 @@ fn search(name: &str, path: &str) -> Result<String> {
     for directory in path.split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
         let candidate = format!("{directory}/{name}");
-        match check(Path::new(&candidate)) {
+        match check(&candidate) {
             Ok(()) => return Ok(candidate),
             // One that may not be run says more than none at all.
             Err(Refusal::Denied) => refusal = Refusal::Denied,
@@ -106,14 +110,25 @@ fn search(name: &str, path: &str) -> Result<String> {
     Err(refusal.error(name))
 }
 
-/// The environment: of each name the last value, and a `HOME` that `/etc/passwd` knows where none is given.
-fn environment(process: &Process) -> Vec<String> {
+/// The environment: of each name the last value, and a `HOME` that `/etc/passwd` knows where none is given. An entry that
+/// is no `NAME=value` is refused.
+pub(crate) fn environment(process: &Process) -> Result<Vec<String>> {
     let mut env: Vec<String> = Vec::with_capacity(process.env.len() + 1);
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(process.env.len());
     for entry in &process.env {
-        let key = entry.split_once('=').map_or(entry.as_str(), |(key, _)| key);
-        match env.iter_mut().find(|own| own.split_once('=').is_some_and(|(own, _)| own == key)) {
-            Some(own) => own.clone_from(entry),
-            None => env.push(entry.clone()),
+        let name = match entry.split_once('=') {
+            Some((name, _)) if !name.is_empty() => name,
+            _ => {
+                let why = "it must be NAME=value";
+                return Err(invalid(format!("invalid environment variable {entry:?}"), why));
+            }
+        };
+        match places.entry(name) {
+            Entry::Occupied(place) => env[*place.get()].clone_from(entry),
+            Entry::Vacant(place) => {
+                place.insert(env.len());
+                env.push(entry.clone());
+            }
         }
     }
     if value(&env, "HOME").is_none_or(str::is_empty) {
@@ -121,7 +136,7 @@ fn environment(process: &Process) -> Vec<String> {
         env.retain(|entry| !entry.starts_with("HOME="));
         env.push(format!("HOME={home}"));
     }
-    env
+    Ok(env)
 }
 
 fn value<'a>(env: &'a [String], key: &str) -> Option<&'a str> {
@@ -172,28 +187,34 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_the_path_of_the_process() {
-        let program = Program::find(&process(&["sh", "-c"], &["PATH=/none:/bin"])).unwrap();
+        let find = |args: &[&str], env: &[&str]| {
+            let process = process(args, env);
+            Program::find(&process, &environment(&process)?)
+        };
+        let refused = |name: &str, env: &[&str]| format!("{:?}", find(&[name], env).unwrap_err());
+        let program = find(&["sh", "-c"], &["PATH=/none:/bin"]).unwrap();
         assert_eq!(program.path.to_str(), Ok("/bin/sh"));
-        let error = Program::find(&process(&["sh"], &["PATH=/none"])).unwrap_err();
+        assert_eq!(program.argv[0].to_str(), Ok("sh"));
         assert_eq!(
-            format!("{error:?}"),
-            "CommandNotFound: cannot run \"sh\": executable file not found in $PATH"
+            refused("sh", &["PATH=/none"]),
+            "CommandNotFound: exec: \"sh\": executable file not found in $PATH"
         );
-        let error = Program::find(&process(&["/none/sh"], &[])).unwrap_err();
         assert_eq!(
-            format!("{error:?}"),
-            "CommandNotFound: cannot run \"/none/sh\": no such file or directory"
+            refused("/none/sh", &[]),
+            "CommandNotFound: exec: \"/none/sh\": stat /none/sh: no such file or directory"
         );
-        let error = Program::find(&process(&["/etc/passwd"], &[])).unwrap_err();
-        assert_eq!(format!("{error:?}"), "NotExecutable: cannot run \"/etc/passwd\": permission denied");
-        let error = Program::find(&process(&["/etc"], &[])).unwrap_err();
-        assert_eq!(format!("{error:?}"), "NotExecutable: cannot run \"/etc\": is a directory");
+        assert_eq!(refused("/etc/passwd", &[]), "NotExecutable: exec: \"/etc/passwd\": permission denied");
+        assert_eq!(refused("/etc", &[]), "NotExecutable: exec: \"/etc\": is a directory");
     }
 
     #[test]
     fn the_last_value_of_a_variable_wins_and_stands_once() {
-        let env = environment(&process(&[], &["A=1", "HOME=/h", "A=2", "B=x\ny"]));
-        assert_eq!(env, ["A=2", "HOME=/h", "B=x\ny"]);
+        let env = environment(&process(&[], &["A=1", "HOME=/h", "A=2", "B=x\ny=", "C="])).unwrap();
+        assert_eq!(env, ["A=2", "HOME=/h", "B=x\ny=", "C="]);
+        for bad in ["A", "=1", ""] {
+            let error = environment(&process(&[], &[bad])).unwrap_err();
+            assert_eq!(error.to_string(), format!("invalid environment variable {bad:?}"));
+        }
     }
 
     #[test]
@@ -202,7 +223,7 @@ mod tests {
         assert_eq!(home_of(passwd, 0).as_deref(), Some("/root"));
         assert_eq!(home_of(passwd, 7), None);
         assert_eq!(home_of(passwd, 8).as_deref(), Some("/v"));
-        let env = environment(&process(&[], &["HOME="]));
+        let env = environment(&process(&[], &["HOME="])).unwrap();
         assert_eq!(env, ["HOME=/root"]);
     }
 }

@@ -1,15 +1,21 @@
-//! Resource limits (getrlimit(2)), set from outside: raising a ceiling is a right of the host's.
+//! Resource limits (getrlimit(2)). A ceiling is raised from outside, since that is a right of the host's; all else the process
+//! does itself, last of all: some limits would keep the runtime from its work.
 
-use crate::error::invalid;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use crate::error::{Cannot, invalid};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use sampan_types::{Error, ErrorKind, Result, spec};
 
-/// Sets a process's limits. The last step before it runs the program: some would keep the runtime from its work.
-pub(crate) fn apply(pid: i32, limits: &[spec::Rlimit]) -> Result<()> {
+/// Raises a process's ceilings to those that are higher than the caller's, which it was born with.
+pub(crate) fn raise(pid: i32, limits: &[spec::Rlimit]) -> Result<()> {
     for limit in limits {
-        let value = |value: u64| (value != u64::MAX).then_some(value);
-        let new = Rlimit { current: value(limit.soft), maximum: value(limit.hard) };
-        prlimit(Pid::from_raw(pid), resource(limit)?, new).map_err(|errno| {
+        let resource = resource(limit)?;
+        let own = getrlimit(resource);
+        let wanted = value(limit.hard);
+        if own.maximum.is_none_or(|own| wanted.is_some_and(|wanted| wanted <= own)) {
+            continue;
+        }
+        let new = Rlimit { current: own.current, maximum: wanted };
+        prlimit(Pid::from_raw(pid), resource, new).map_err(|errno| {
             let error = Error::io(
                 format!("cannot set {} to {}:{}", limit.kind, limit.soft, limit.hard),
                 errno.into(),
@@ -23,6 +29,20 @@ pub(crate) fn apply(pid: i32, limits: &[spec::Rlimit]) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Sets the calling process's limits.
+pub(crate) fn apply(limits: &[spec::Rlimit]) -> Result<()> {
+    for limit in limits {
+        let new = Rlimit { current: value(limit.soft), maximum: value(limit.hard) };
+        setrlimit(resource(limit)?, new)
+            .cannot(|| format!("set {} to {}:{}", limit.kind, limit.soft, limit.hard))?;
+    }
+    Ok(())
+}
+
+fn value(value: u64) -> Option<u64> {
+    (value != u64::MAX).then_some(value)
 }
 
 /// Refuses names the kernel does not have, and a limit named twice.

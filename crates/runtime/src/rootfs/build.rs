@@ -24,13 +24,13 @@ use std::{
 };
 
 /// From the host's root to the container's, in the child. `trees` are those that the runtime has made ([`make_trees`]), in
-/// that order; `hooks` runs those that come before the old root is given up.
+/// that order; `hooks` runs those that come before the old root is given up, and is told where the new one is.
 pub(crate) fn build(
     setup: &Setup<'_>,
     groups: Groups<'_>,
     stdio: &Stdio,
     mut trees: VecDeque<OwnedFd>,
-    hooks: impl FnOnce() -> Result<()>,
+    hooks: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
 ) -> Result<Option<Console>> {
     let directory = directory(setup);
     let bare = if setup.options.no_pivot { enter::bare_mounts(directory)? } else { Vec::new() };
@@ -56,7 +56,7 @@ pub(crate) fn build(
         _ => None,
     };
     rustix::process::umask(mask);
-    hooks()?;
+    hooks(rootfs.root.as_fd())?;
     paths::make_read_only(&rootfs, &setup.linux.readonly_paths)?;
     paths::mask(&rootfs, &setup.linux.masked_paths)?;
     let read_only = setup.bundle.spec.root.as_ref().is_some_and(|root| root.readonly)
@@ -177,7 +177,7 @@ pub(crate) fn check_label(label: Option<&str>) -> Result<()> {
         Ok(stat) if stat.f_type == SELINUX_MAGIC => Ok(()),
         Ok(_) | Err(_) => {
             let why = "selinux label is specified in config, but selinux is disabled or not supported";
-            Err(crate::error::invalid("invalid mountLabel", why))
+            Err(crate::error::invalid(format!("invalid label {:?}", label.unwrap_or_default()), why))
         }
     }
 }

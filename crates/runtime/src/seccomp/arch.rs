@@ -1,6 +1,6 @@
-//! Architectures as filters see them, with their call numbers.
+//! Architectures as filters see them.
 
-use std::collections::HashMap;
+use super::names::COLUMNS;
 
 /// One architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,11 @@ pub(super) enum Arch {
 /// The bit of an x32 call's number (`__X32_SYSCALL_BIT`).
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
+/// Where the numbers of 32-bit Arm's own calls begin (`__ARM_NR_BASE`).
+pub(super) const ARM_OWN: u32 = 0x0f_0000;
+
 /// Calls that have other numbers in x32 than in x86-64, from 512 on in this order (arch/x86/entry/syscalls/syscall_64.tbl).
-const X32_OWN: [&str; 36] = [
+pub(super) const X32_OWN: [&str; 36] = [
     "rt_sigaction",
     "rt_sigreturn",
     "ioctl",
@@ -56,6 +59,54 @@ const X32_OWN: [&str; 36] = [
     "pwritev2",
 ];
 
+/// Calls that 32-bit x86 also makes through `socketcall`, whose first argument is 1 for the first (linux/net.h).
+const SOCKET_CALLS: [&str; 20] = [
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
+/// Calls that it also makes through `ipc`, with the first argument's lower half (linux/ipc.h).
+const IPC_CALLS: [(&str, u64); 12] = [
+    ("semop", 1),
+    ("semget", 2),
+    ("semctl", 3),
+    ("semtimedop", 4),
+    ("msgsnd", 11),
+    ("msgrcv", 12),
+    ("msgget", 13),
+    ("msgctl", 14),
+    ("shmat", 21),
+    ("shmdt", 22),
+    ("shmget", 23),
+    ("shmctl", 24),
+];
+
+/// The call through which 32-bit x86 may make another one, and its first argument then.
+pub(super) fn gathered(name: &str) -> Option<(&'static str, u64)> {
+    if let Some(index) = SOCKET_CALLS.iter().position(|own| *own == name) {
+        return Some(("socketcall", index as u64 + 1));
+    }
+    IPC_CALLS.iter().find(|(own, _)| *own == name).map(|(_, argument)| ("ipc", *argument))
+}
+
 impl Arch {
     /// The one this program is built for.
     pub(super) const NATIVE: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
@@ -85,44 +136,38 @@ impl Arch {
         }
     }
 
-    /// Its calls by name.
-    pub(super) fn numbers(self) -> HashMap<&'static str, u32> {
-        macro_rules! table {
-            ($arch:ident) => {
-                (0..=syscalls::$arch::Sysno::last().id())
-                    .filter_map(|number| {
-                        let call = syscalls::$arch::Sysno::new(number as usize)?;
-                        Some((call.name(), number as u32))
-                    })
-                    .collect()
-            };
-        }
-        match self {
-            Self::X86_64 => table!(x86_64),
-            Self::X32 => {
-                let mut numbers: HashMap<_, _> = table!(x86_64);
-                numbers.extend(X32_OWN.iter().zip(512..).map(|(name, number)| (*name, number)));
-                numbers.values_mut().for_each(|number| *number |= X32_BIT);
-                numbers
-            }
-            Self::X86 => table!(x86),
-            Self::Aarch64 => table!(aarch64),
-            Self::Arm => table!(arm),
-        }
+    /// Whether its calls have arguments of 64 bits.
+    pub(super) fn is_wide(self) -> bool {
+        !matches!(self, Self::X86 | Self::Arm)
+    }
+
+    /// Its number of a call, from all of [`super::names::numbers`].
+    pub(super) fn number(self, numbers: [u32; COLUMNS]) -> Option<u32> {
+        let (column, bit) = match self {
+            Self::X86_64 | Self::Aarch64 => (0, 0),
+            Self::X32 => (1, X32_BIT),
+            Self::Arm => (1, 0),
+            Self::X86 => (2, 0),
+        };
+        Some(numbers[column]).filter(|number| *number != super::names::NONE).map(|number| number | bit)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::names, *};
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn numbers_of_each_architecture() {
-        assert_eq!(Arch::X86_64.numbers()["execve"], 59);
-        assert_eq!(Arch::X86.numbers()["execve"], 11);
-        assert_eq!(Arch::Aarch64.numbers()["execve"], 221);
-        let x32 = Arch::X32.numbers();
-        assert_eq!((x32["execve"], x32["read"]), (X32_BIT | 520, X32_BIT));
-        assert_eq!(x32["pwritev2"], X32_BIT | 547);
+        let number = |arch: Arch, name: &str| names::numbers(name).and_then(|numbers| arch.number(numbers));
+        assert_eq!(number(Arch::X86_64, "execve"), Some(59));
+        assert_eq!(number(Arch::X86, "execve"), Some(11));
+        assert_eq!(number(Arch::X32, "execve"), Some(X32_BIT | 520));
+        assert_eq!(number(Arch::X32, "read"), Some(X32_BIT));
+        assert_eq!(number(Arch::X32, "socketcall"), None);
+        assert_eq!(gathered("accept4"), Some(("socketcall", 18)));
+        assert_eq!(gathered("shmctl"), Some(("ipc", 24)));
+        assert_eq!((Arch::parse("SCMP_ARCH_X86"), Arch::parse("SCMP_ARCH_ARM")), (Some(Arch::X86), None));
     }
 }

@@ -1,29 +1,34 @@
 //! System call filters: from a profile (config-linux.md, "Seccomp") to a program of the kernel's.
 //!
 //! Rules of a call are tried in the profile's order, those without conditions after all others; the first that fits
-//! decides. Names that no architecture has are passed over: profiles are written for many kernels. A call that is newer
+//! decides. A rule that has several conditions on one argument stands for as many rules with one condition each, as runc
+//! has it. Names that no architecture has are passed over: profiles are written for many kernels. A call that is newer
 //! than every one the profile names gets `ENOSYS` where the default would refuse it, so that programs fall back to what is
 //! there (as runc does).
 
 mod arch;
+mod names;
+pub(crate) mod notify;
 mod program;
+mod stored;
 
-use crate::error::Cannot;
+use crate::error::{Cannot, invalid};
 use arch::Arch;
 use program::{Block, Rule, Segment};
 use rustix::io::Errno;
 use sampan_sys::seccomp::{Instruction, MAX_INSTRUCTIONS, flag};
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{Action, Seccomp},
+    spec::{Action, Operator, Seccomp, SyscallArg, SyscallRule},
 };
-use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 // Return values (linux/seccomp.h).
 const KILL_PROCESS: u32 = 0x8000_0000;
 const KILL_THREAD: u32 = 0;
 const TRAP: u32 = 0x0003_0000;
 const ERRNO: u32 = 0x0005_0000;
+const NOTIFY: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
 const LOG: u32 = 0x7ffc_0000;
 const ALLOW: u32 = 0x7fff_0000;
@@ -38,20 +43,7 @@ pub(crate) struct Filter {
 impl Filter {
     /// Compiles a profile.
     pub(crate) fn compile(profile: &Seccomp) -> Result<Self> {
-        let notifies = |action| action == Action::Notify;
-        if notifies(profile.default_action) || profile.syscalls.iter().any(|rule| notifies(rule.action)) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "cannot follow SCMP_ACT_NOTIFY of the seccomp profile",
-            )
-            .because("this runtime has no listener for system calls"));
-        }
-        if let Some(arg) = profile.syscalls.iter().flat_map(|rule| &rule.args).find(|arg| arg.index > 5) {
-            return Err(crate::error::invalid(
-                "invalid seccomp profile",
-                format!("a system call has no argument {}", arg.index),
-            ));
-        }
+        check(profile)?;
         let mut architectures = vec![Arch::NATIVE];
         for arch in profile.architectures.iter().filter_map(|word| Arch::parse(word)) {
             if !architectures.contains(&arch) {
@@ -67,31 +59,65 @@ impl Filter {
         Ok(Self { program, flags: flags(profile)? })
     }
 
+    /// Whether another process answers some calls: loading gives the descriptor to answer on.
+    pub(crate) fn notifies(&self) -> bool {
+        self.flags & flag::NEW_LISTENER != 0
+    }
+
     /// Puts the calling process under it, for good.
-    pub(crate) fn load(&self) -> Result<()> {
-        sampan_sys::seccomp::load(&self.program, self.flags)
-            .map(drop)
-            .cannot(|| "load the seccomp filter".into())
+    pub(crate) fn load(&self) -> Result<Option<OwnedFd>> {
+        sampan_sys::seccomp::load(&self.program, self.flags).cannot(|| "load the seccomp filter".into())
     }
 }
 
-fn flags(profile: &Seccomp) -> Result<u32> {
-    // As runc: without a word on it, speculation stays as it is.
-    if profile.flags.is_empty() {
-        return Ok(flag::SPEC_ALLOW);
+/// Whether a rule of the profile asks another process.
+fn uses_notify(profile: &Seccomp) -> bool {
+    profile.syscalls.iter().any(|rule| rule.action == Action::Notify)
+}
+
+fn check(profile: &Seccomp) -> Result<()> {
+    let refuse = |why: String| Err(invalid("invalid seccomp profile", why));
+    if profile.default_action == Action::Notify {
+        return refuse("SCMP_ACT_NOTIFY cannot be used as default action".into());
     }
-    profile.flags.iter().try_fold(0, |flags, word| {
-        let own = match word.as_str() {
-            "SECCOMP_FILTER_FLAG_TSYNC" => flag::TSYNC,
-            "SECCOMP_FILTER_FLAG_LOG" => flag::LOG,
-            "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => flag::SPEC_ALLOW,
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => flag::WAIT_KILLABLE_RECV,
-            word => {
-                let why = format!("{word:?} is no flag of a filter");
-                return Err(crate::error::invalid("invalid seccomp profile", why));
-            }
-        };
-        Ok(flags | own)
+    for rule in &profile.syscalls {
+        // Before the descriptor to answer on is out of the process, nobody would answer this call.
+        if rule.action == Action::Notify && rule.names.iter().any(|name| name == "write") {
+            return refuse("SCMP_ACT_NOTIFY cannot be used for the write syscall".into());
+        }
+        if let Some(arg) = rule.args.iter().find(|arg| arg.index > 5) {
+            return refuse(format!("a system call has no argument {}", arg.index));
+        }
+    }
+    if uses_notify(profile) && profile.listener_path.as_ref().is_none_or(|path| path.as_os_str().is_empty()) {
+        return refuse("SCMP_ACT_NOTIFY needs a listenerPath".into());
+    }
+    Ok(())
+}
+
+fn flags(profile: &Seccomp) -> Result<u32> {
+    let flags = match &profile.flags {
+        // As runc: without a word on it, not even an empty list, speculation stays as it is.
+        None => flag::SPEC_ALLOW,
+        Some(words) => words.iter().try_fold(0, |flags, word| {
+            let own = match word.as_str() {
+                "SECCOMP_FILTER_FLAG_TSYNC" => flag::TSYNC,
+                "SECCOMP_FILTER_FLAG_LOG" => flag::LOG,
+                "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => flag::SPEC_ALLOW,
+                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => flag::WAIT_KILLABLE_RECV,
+                word => {
+                    let why = format!("{word:?} is no flag of a filter");
+                    return Err(invalid("invalid seccomp profile", why));
+                }
+            };
+            Ok(flags | own)
+        })?,
+    };
+    Ok(match uses_notify(profile) {
+        // The kernel refuses both together; of one thread there is nothing to synchronise.
+        true => (flags & !flag::TSYNC) | flag::NEW_LISTENER,
+        // It is about waiting for who answers.
+        false => flags & !flag::WAIT_KILLABLE_RECV,
     })
 }
 
@@ -104,26 +130,32 @@ fn value(action: Action, errno: Option<u32>) -> u32 {
         Action::Errno => ERRNO | errno,
         Action::Trace => TRACE | errno,
         Action::Log => LOG,
-        Action::Allow | Action::Notify => ALLOW,
+        Action::Notify => NOTIFY,
+        Action::Allow => ALLOW,
     }
 }
 
 /// One block for each architecture of the kernel's; x32 shares that of x86-64.
 fn blocks(profile: &Seccomp, architectures: &[Arch]) -> Vec<Block> {
-    let x32 = architectures.contains(&Arch::X32);
+    let calls = calls(profile, architectures);
+    let of = |wanted: Arch| architectures.iter().zip(&calls).find(|(arch, _)| **arch == wanted);
     architectures
         .iter()
-        .filter(|arch| **arch != Arch::X32)
-        .map(|&arch| {
-            let mut segments = segments(profile, arch);
+        .zip(&calls)
+        .filter(|(arch, _)| **arch != Arch::X32)
+        .map(|(&arch, own)| {
+            let mut segments = segments(profile, arch, own);
             if arch == Arch::X86_64 {
                 // Without x32 in the profile none of its calls passes, whatever the default: they would be a way around the rules.
                 let refused = Segment { start: arch::X32_BIT, rules: Vec::new(), value: ERRNO | nosys() };
-                let above = if x32 { self::segments(profile, Arch::X32) } else { vec![refused] };
+                let above = match of(Arch::X32) {
+                    Some((arch, own)) => self::segments(profile, *arch, own),
+                    None => vec![refused],
+                };
                 segments.retain(|segment| segment.start < arch::X32_BIT);
                 segments.extend(above.into_iter().filter(|segment| segment.start >= arch::X32_BIT));
             }
-            Block { audit: arch.audit(), segments }
+            Block { audit: arch.audit(), wide: arch.is_wide(), segments }
         })
         .collect()
 }
@@ -132,34 +164,102 @@ fn nosys() -> u32 {
     Errno::NOSYS.raw_os_error() as u32
 }
 
-/// The calls of an architecture in order of their numbers, neighbours with one fate together.
-fn segments(profile: &Seccomp, arch: Arch) -> Vec<Segment> {
-    let numbers = arch.numbers();
-    let default = value(profile.default_action, profile.default_errno_ret);
-    let mut calls: BTreeMap<u32, (Vec<Rule>, Option<u32>)> = BTreeMap::new();
-    for rule in &profile.syscalls {
-        let value = value(rule.action, rule.errno_ret);
-        for number in rule.names.iter().filter_map(|name| numbers.get(name.as_str())) {
-            let call = calls.entry(*number).or_default();
-            if rule.args.is_empty() {
-                call.1 = call.1.or(Some(value));
-            } else {
-                call.0.push(Rule { args: rule.args.clone(), value });
+/// A call of an architecture that a rule names; with an argument, where it is made through another call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Named {
+    number: u32,
+    rule: usize,
+    gathered: Option<u64>,
+}
+
+/// What the rules name, by architecture, in order of numbers and then of rules.
+fn calls(profile: &Seccomp, architectures: &[Arch]) -> Vec<Vec<Named>> {
+    let mut calls = vec![Vec::new(); architectures.len()];
+    for (rule, syscalls) in profile.syscalls.iter().enumerate() {
+        for name in &syscalls.names {
+            let Some(numbers) = names::numbers(name) else { continue };
+            for (arch, own) in architectures.iter().zip(&mut calls) {
+                own.extend(arch.number(numbers).map(|number| Named { number, rule, gathered: None }));
+                if *arch == Arch::X86 {
+                    own.extend(through_another(name, syscalls, rule));
+                }
             }
         }
     }
-    let newest = calls.keys().next_back().copied();
+    calls.iter_mut().for_each(|own| own.sort_unstable());
+    calls
+}
+
+/// A rule about a call that can also be made through `socketcall` or `ipc` is about that as well, unless it looks at
+/// arguments: there they are in memory, out of a filter's sight.
+fn through_another(name: &str, syscalls: &SyscallRule, rule: usize) -> Option<Named> {
+    let (through, argument) = arch::gathered(name).filter(|_| syscalls.args.is_empty())?;
+    let number = names::numbers(through).and_then(|numbers| Arch::X86.number(numbers))?;
+    Some(Named { number, rule, gathered: Some(argument) })
+}
+
+/// The calls of an architecture in order of their numbers, neighbours with one fate together.
+fn segments(profile: &Seccomp, arch: Arch, calls: &[Named]) -> Vec<Segment> {
+    let default = value(profile.default_action, profile.default_errno_ret);
     let base = if arch == Arch::X32 { arch::X32_BIT } else { 0 };
     let mut segments = vec![Segment { start: base, rules: Vec::new(), value: default }];
-    for (number, (rules, fate)) in calls {
-        push(&mut segments, Segment { start: number, rules, value: fate.unwrap_or(default) });
-        push(&mut segments, Segment { start: number + 1, rules: Vec::new(), value: default });
-    }
+    // 32-bit Arm has some of its own, far above those that all share.
+    let private = |named: &Named| arch == Arch::Arm && named.number >= arch::ARM_OWN;
+    let (shared, own) = calls.split_at(calls.partition_point(|named| !private(named)));
+    name(&mut segments, profile, shared, default);
     let refuses = !matches!(profile.default_action, Action::Allow | Action::Log | Action::Trace);
-    if let Some(newest) = newest.filter(|_| refuses) {
-        push(&mut segments, Segment { start: newest + 1, rules: Vec::new(), value: ERRNO | nosys() });
-    }
+    let newest = shared.iter().rfind(|named| named.gathered.is_none()).filter(|_| refuses);
+    let beyond = match newest {
+        Some(newest) => {
+            let value = ERRNO | nosys();
+            push(&mut segments, Segment { start: newest.number + 1, rules: Vec::new(), value });
+            value
+        }
+        None => default,
+    };
+    name(&mut segments, profile, own, beyond);
     segments
+}
+
+/// Adds the calls that rules name; those between them get `otherwise`.
+fn name(segments: &mut Vec<Segment>, profile: &Seccomp, calls: &[Named], otherwise: u32) {
+    let default = value(profile.default_action, profile.default_errno_ret);
+    for named in calls.chunk_by(|one, other| one.number == other.number) {
+        let number = named[0].number;
+        let (rules, fate) = decisions(profile, named);
+        push(segments, Segment { start: number, rules, value: fate.unwrap_or(default) });
+        push(segments, Segment { start: number + 1, rules: Vec::new(), value: otherwise });
+    }
+}
+
+/// The rules about one call, and what happens where none of them fits, if the profile says that.
+fn decisions(profile: &Seccomp, named: &[Named]) -> (Vec<Rule>, Option<u32>) {
+    let (mut rules, mut fate) = (Vec::new(), None);
+    for named in named {
+        let rule = &profile.syscalls[named.rule];
+        let value = value(rule.action, rule.errno_ret);
+        if let Some(argument) = named.gathered {
+            // The upper half of `ipc`'s is a version.
+            let op = Operator::MaskedEqual;
+            let args = vec![SyscallArg { index: 0, value: 0xffff, value_two: argument, op }];
+            rules.push(Rule { args, value });
+        } else if rule.args.is_empty() {
+            fate = fate.or(Some(value));
+        } else if has_twice(&rule.args) {
+            rules.extend(rule.args.iter().map(|arg| Rule { args: vec![*arg], value }));
+        } else {
+            rules.push(Rule { args: rule.args.clone(), value });
+        }
+    }
+    // Those that say nothing else than what happens anyway.
+    while rules.last().is_some_and(|rule| Some(rule.value) == fate) {
+        rules.pop();
+    }
+    (rules, fate)
+}
+
+fn has_twice(args: &[SyscallArg]) -> bool {
+    args.iter().enumerate().any(|(at, arg)| args[..at].iter().any(|earlier| earlier.index == arg.index))
 }
 
 fn push(segments: &mut Vec<Segment>, segment: Segment) {

@@ -1,5 +1,6 @@
 //! Classic BPF from rules: a binary search over call numbers, so that a call is decided in about eight comparisons
-//! whatever the length of the profile.
+//! whatever the length of the profile. Only number and architecture are looked at where nothing else matters, so that the
+//! kernel (5.11) finds once and for all which calls always pass, and passes them without running the program.
 
 use sampan_sys::seccomp::Instruction;
 use sampan_types::spec::{Operator, SyscallArg};
@@ -37,158 +38,189 @@ pub(super) struct Segment {
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) audit: u32,
+    /// Whether arguments have 64 bits.
+    pub(super) wide: bool,
     pub(super) segments: Vec<Segment>,
 }
 
 /// The whole program. Calls of an architecture that has no block get `otherwise`.
 pub(super) fn assemble(blocks: &[Block], otherwise: u32) -> Vec<Instruction> {
-    let mut program = vec![load(ARCHITECTURE)];
-    for block in blocks {
-        let mut body = vec![load(NUMBER)];
-        body.extend(search(&block.segments));
-        program.push(branch(IF_EQUAL, block.audit, 1, 0));
-        program.push(jump(body.len()));
-        program.extend(body);
+    let mut program = Program::default();
+    let entries: Vec<_> = blocks
+        .iter()
+        .rev()
+        .map(|block| {
+            let search = program.search(&block.segments, block.wide);
+            program.load_before(search, NUMBER)
+        })
+        .collect();
+    let mut next = program.give(otherwise);
+    // The first block is asked for first, so it is written last.
+    for (block, entry) in blocks.iter().rev().zip(entries) {
+        next = program.branch(IF_EQUAL, block.audit, entry, next);
     }
-    program.push(give(otherwise));
-    program
+    program.load_before(next, ARCHITECTURE);
+    program.backwards.reverse();
+    program.backwards
 }
 
-fn search(segments: &[Segment]) -> Vec<Instruction> {
-    let [first, .., _] = segments else {
-        return segments.first().map_or(Vec::new(), decide);
-    };
-    debug_assert!(first.start < segments[1].start);
-    let (low, high) = segments.split_at(segments.len() / 2);
-    let (below, above) = (search(low), search(high));
-    let mut code = Vec::with_capacity(below.len() + above.len() + 2);
-    match u8::try_from(below.len()) {
-        Ok(distance) => code.push(branch(IF_GREATER_OR_EQUAL, high[0].start, distance, 0)),
-        // A branch reaches 255 instructions; a jump reaches all.
-        Err(_) => {
-            code.push(branch(IF_GREATER_OR_EQUAL, high[0].start, 0, 1));
-            code.push(jump(below.len()));
+/// A program under construction, from its end to its beginning: jumps only lead on, so what they lead to is there already
+/// when they are written.
+#[derive(Debug, Default)]
+struct Program {
+    backwards: Vec<Instruction>,
+    /// The latest return of each value: one serves many.
+    returns: Vec<(u32, Place)>,
+}
+
+/// An instruction, counted from the end.
+type Place = usize;
+
+impl Program {
+    fn push(&mut self, instruction: Instruction) -> Place {
+        self.backwards.push(instruction);
+        self.backwards.len() - 1
+    }
+
+    /// Instructions to skip from one that is written next.
+    fn distance(&self, place: Place) -> usize {
+        self.backwards.len() - place - 1
+    }
+
+    /// A place within reach of a branch, which skips 255 instructions at most: this one, or a jump to it, which reaches
+    /// all. `spare` is for what is written before the branch.
+    fn near(&mut self, place: Place, spare: usize) -> Place {
+        match self.distance(place) {
+            near if near + spare <= usize::from(u8::MAX) => place,
+            far => self.push(plain(JUMP, far as u32)),
         }
     }
-    code.extend(below);
-    code.extend(above);
-    code
-}
 
-fn decide(segment: &Segment) -> Vec<Instruction> {
-    let mut code = Vec::new();
-    for rule in &segment.rules {
-        let conditions = rule.args.iter().map(condition).collect::<Vec<_>>();
-        // From each instruction that fails, over what follows of this rule, its return included.
-        let mut left: usize = conditions.iter().map(Vec::len).sum::<usize>() + 1;
-        for condition in &conditions {
-            for (step, own) in condition.iter().zip((1..=condition.len()).rev()) {
-                // Distances are small: six conditions of at most four steps.
-                let distance = |outcome| match outcome {
-                    Outcome::Next(skip) => skip,
-                    Outcome::Holds => (own - 1) as u8,
-                    Outcome::Fails => (left - 1) as u8,
-                };
-                code.push(match *step {
-                    Step::Do(instruction) => instruction,
-                    Step::Branch(code, value, yes, no) => branch(code, value, distance(yes), distance(no)),
-                });
-                left -= 1;
+    /// A return of this value, near enough to be shared or new.
+    fn give(&mut self, value: u32) -> Place {
+        let known = self.returns.iter().position(|(own, _)| *own == value);
+        if let Some((_, place)) = known.and_then(|index| self.returns.get(index))
+            && self.distance(*place) < 200
+        {
+            return *place;
+        }
+        let place = self.push(plain(RETURN, value));
+        match known {
+            Some(index) => self.returns[index].1 = place,
+            None => self.returns.push((value, place)),
+        }
+        place
+    }
+
+    fn branch(&mut self, code: u16, value: u32, yes: Place, no: Place) -> Place {
+        // Where one of them becomes a jump, the other one is that much further away.
+        let (yes, no) = (self.near(yes, 2), self.near(no, 1));
+        let (yes, no) = (self.distance(yes) as u8, self.distance(no) as u8);
+        self.push(Instruction { code, jump_true: yes, jump_false: no, value })
+    }
+
+    /// An instruction that goes on to `next`.
+    fn before(&mut self, next: Place, instruction: Instruction) -> Place {
+        if self.distance(next) > 0 {
+            self.push(plain(JUMP, self.distance(next) as u32));
+        }
+        self.push(instruction)
+    }
+
+    fn load_before(&mut self, next: Place, offset: u32) -> Place {
+        self.before(next, plain(LOAD, offset))
+    }
+
+    /// Finds the segment that a number falls into.
+    fn search(&mut self, segments: &[Segment], wide: bool) -> Place {
+        match segments {
+            [] => self.give(0),
+            [one] => self.decide(one, wide),
+            several => {
+                let (low, high) = several.split_at(several.len() / 2);
+                let above = self.search(high, wide);
+                let below = self.search(low, wide);
+                self.branch(IF_GREATER_OR_EQUAL, high[0].start, above, below)
             }
         }
-        code.push(give(rule.value));
     }
-    code.push(give(segment.value));
-    code
-}
 
-/// A step of a condition.
-#[derive(Clone, Copy)]
-enum Step {
-    Do(Instruction),
-    Branch(u16, u32, Outcome, Outcome),
-}
+    fn decide(&mut self, segment: &Segment, wide: bool) -> Place {
+        let mut otherwise = self.give(segment.value);
+        for rule in segment.rules.iter().rev() {
+            let mut holds = self.give(rule.value);
+            for arg in rule.args.iter().rev() {
+                holds = self.condition(arg, wide, holds, otherwise);
+            }
+            otherwise = holds;
+        }
+        otherwise
+    }
 
-#[derive(Clone, Copy)]
-enum Outcome {
-    /// Goes on within the condition, so many steps further.
-    Next(u8),
-    Holds,
-    Fails,
-}
-
-/// Arguments have 64 bits, comparisons 32: the upper half first.
-fn condition(arg: &SyscallArg) -> Vec<Step> {
-    use Outcome::{Fails, Holds, Next};
-    let offset = ARGUMENTS + 8 * arg.index;
-    // Both architectures are little endian.
-    let (low, high) = (Step::Do(load(offset)), Step::Do(load(offset + 4)));
-    let halves = |value: u64| (value as u32, (value >> 32) as u32);
-    let (value, value_high) = halves(arg.value);
-    let order = |last: u16, yes, no| {
-        let (above, below) = (yes, no);
-        vec![
-            high,
-            Step::Branch(IF_GREATER, value_high, above, Next(0)),
-            Step::Branch(IF_EQUAL, value_high, Next(0), below),
-            low,
-            Step::Branch(last, value, yes, no),
-        ]
-    };
-    match arg.op {
-        Operator::Equal => vec![
-            high,
-            Step::Branch(IF_EQUAL, value_high, Next(0), Fails),
-            low,
-            Step::Branch(IF_EQUAL, value, Holds, Fails),
-        ],
-        Operator::NotEqual => vec![
-            high,
-            Step::Branch(IF_EQUAL, value_high, Next(0), Holds),
-            low,
-            Step::Branch(IF_EQUAL, value, Fails, Holds),
-        ],
-        Operator::Greater => order(IF_GREATER, Holds, Fails),
-        Operator::GreaterOrEqual => order(IF_GREATER_OR_EQUAL, Holds, Fails),
-        Operator::Less => order(IF_GREATER_OR_EQUAL, Fails, Holds),
-        Operator::LessOrEqual => order(IF_GREATER, Fails, Holds),
-        Operator::MaskedEqual => {
-            let (expected, expected_high) = halves(arg.value_two);
-            vec![
-                high,
-                Step::Do(and(value_high)),
-                Step::Branch(IF_EQUAL, expected_high, Next(0), Fails),
-                low,
-                Step::Do(and(value)),
-                Step::Branch(IF_EQUAL, expected, Holds, Fails),
-            ]
+    /// Arguments have 64 bits, comparisons 32: the upper half first. Narrow architectures have no upper half.
+    fn condition(&mut self, arg: &SyscallArg, wide: bool, holds: Place, fails: Place) -> Place {
+        let (value, two) = (halves(arg.value), halves(arg.value_two));
+        // Both architectures are little endian.
+        let offset = ARGUMENTS + 8 * arg.index;
+        match arg.op {
+            Operator::MaskedEqual => {
+                let low = self.branch(IF_EQUAL, two.0, holds, fails);
+                let low = self.before(low, plain(AND, value.0));
+                let low = self.load_before(low, offset);
+                if !wide {
+                    return low;
+                }
+                let high = self.branch(IF_EQUAL, two.1, low, fails);
+                let high = self.before(high, plain(AND, value.1));
+                self.load_before(high, offset + 4)
+            }
+            Operator::Equal => self.equal(offset, value, wide, holds, fails),
+            Operator::NotEqual => self.equal(offset, value, wide, fails, holds),
+            Operator::Greater => self.order(IF_GREATER, offset, value, wide, holds, fails),
+            Operator::GreaterOrEqual => self.order(IF_GREATER_OR_EQUAL, offset, value, wide, holds, fails),
+            Operator::Less => self.order(IF_GREATER_OR_EQUAL, offset, value, wide, fails, holds),
+            Operator::LessOrEqual => self.order(IF_GREATER, offset, value, wide, fails, holds),
         }
     }
+
+    fn equal(&mut self, offset: u32, value: (u32, u32), wide: bool, yes: Place, no: Place) -> Place {
+        let low = self.branch(IF_EQUAL, value.0, yes, no);
+        let low = self.load_before(low, offset);
+        if !wide {
+            return low;
+        }
+        let high = self.branch(IF_EQUAL, value.1, low, no);
+        self.load_before(high, offset + 4)
+    }
+
+    /// Above the value, or equal to it where `last` says so.
+    fn order(
+        &mut self,
+        last: u16,
+        offset: u32,
+        value: (u32, u32),
+        wide: bool,
+        yes: Place,
+        no: Place,
+    ) -> Place {
+        let low = self.branch(last, value.0, yes, no);
+        let low = self.load_before(low, offset);
+        if !wide {
+            return low;
+        }
+        let same = self.branch(IF_EQUAL, value.1, low, no);
+        let high = self.branch(IF_GREATER, value.1, yes, same);
+        self.load_before(high, offset + 4)
+    }
+}
+
+/// Lower and upper half.
+fn halves(value: u64) -> (u32, u32) {
+    (value as u32, (value >> 32) as u32)
 }
 
 fn plain(code: u16, value: u32) -> Instruction {
     Instruction { code, jump_true: 0, jump_false: 0, value }
-}
-
-fn load(offset: u32) -> Instruction {
-    plain(LOAD, offset)
-}
-
-fn and(mask: u32) -> Instruction {
-    plain(AND, mask)
-}
-
-fn jump(distance: usize) -> Instruction {
-    // A program has at most 4096 instructions.
-    plain(JUMP, distance as u32)
-}
-
-fn give(value: u32) -> Instruction {
-    plain(RETURN, value)
-}
-
-fn branch(code: u16, value: u32, jump_true: u8, jump_false: u8) -> Instruction {
-    Instruction { code, jump_true, jump_false, value }
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn profile(names: &[&str]) -> Seccomp {
         default_action: Action::Allow,
         default_errno_ret: None,
         architectures: vec!["SCMP_ARCH_X86".into()],
-        flags: Vec::new(),
+        flags: None,
         listener_path: None,
         listener_metadata: None,
         syscalls: vec![SyscallRule {

@@ -82,7 +82,7 @@ fn failure_after_the_gate() {
     container.detach().unwrap();
     let mut container = reopen(&fixture, &record);
     let error = container.start().unwrap_err();
-    assert_eq!(error.to_string(), "cannot run \"/bin/plain\"");
+    assert_eq!(format!("{error:?}"), "NotExecutable: exec /bin/plain: exec format error");
     assert_eq!(error.causes(), ["exec format error"]);
     container.delete().unwrap();
     fixture.assert_nothing_left();

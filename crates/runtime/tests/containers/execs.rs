@@ -20,13 +20,13 @@ pub(crate) const TESTS: &[Test] = &[
     ("exec_many", many),
 ];
 
-fn running(fixture: &Fixture) -> Container {
+pub(crate) fn running(fixture: &Fixture) -> Container {
     let (mut container, _reader) = fixture.create_piped().unwrap();
     container.start().unwrap();
     container
 }
 
-fn run(container: &Container, process: &Process) -> Result<Ended> {
+pub(crate) fn run(container: &Container, process: &Process) -> Result<Ended> {
     let (reader, stdio) = pipes();
     let exec = container.exec(process, stdio, &ExecOptions::default())?;
     Ok(end(exec.pidfd.as_fd(), reader))
@@ -78,7 +78,7 @@ fn missing() {
     let error = run(&container, &process).unwrap_err();
     assert_eq!(
         format!("{error:?}"),
-        "CommandNotFound: cannot run \"nonsense\": executable file not found in $PATH"
+        "CommandNotFound: exec: \"nonsense\": executable file not found in $PATH"
     );
     process.args[0] = "/etc/passwd".into();
     assert_eq!(run(&container, &process).unwrap_err().kind().exit_code(), 126);

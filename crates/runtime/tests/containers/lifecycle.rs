@@ -79,7 +79,7 @@ fn again() {
     fixture.linux().namespaces.retain(|own| own.kind != NamespaceKind::Network);
     fixture.linux().namespaces.push(wrong);
     let error = fixture.run().unwrap_err();
-    assert_eq!(error.to_string(), "cannot join the network namespace");
+    assert_eq!(error.to_string(), "cannot join the network namespace /proc/self/ns/uts");
     fixture.assert_nothing_left();
 }
 
@@ -143,7 +143,7 @@ fn failing_hook() {
         fixture.spec.hooks = Some(hooks);
         let error = fixture.create_piped().map(|_| ()).unwrap_err();
         assert_eq!(error.to_string(), format!("error running {kind} hook #0"));
-        assert_eq!(error.causes(), ["/bin/false: exit status: 1"]);
+        assert_eq!(error.causes(), ["/bin/false: exit status 1"]);
         fixture.assert_nothing_left();
     }
 }

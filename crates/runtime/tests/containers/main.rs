@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod attributes;
 mod cgroup_changes;
 mod cgroups;
 mod confinement;
@@ -29,6 +30,7 @@ fn main() {
     let tests: Vec<Test> = [
         programs::TESTS,
         confinement::TESTS,
+        attributes::TESTS,
         cgroups::TESTS,
         cgroup_changes::TESTS,
         execs::TESTS,

@@ -80,10 +80,10 @@ fn surroundings() {
 fn missing() {
     let mut fixture = Fixture::new("");
     for (program, text) in [
-        ("nonsense", "CommandNotFound: cannot run \"nonsense\": executable file not found in $PATH"),
-        ("/bin/none", "CommandNotFound: cannot run \"/bin/none\": no such file or directory"),
-        ("/etc/passwd", "NotExecutable: cannot run \"/etc/passwd\": permission denied"),
-        ("/etc", "NotExecutable: cannot run \"/etc\": is a directory"),
+        ("nonsense", "CommandNotFound: exec: \"nonsense\": executable file not found in $PATH"),
+        ("/bin/none", "CommandNotFound: exec: \"/bin/none\": stat /bin/none: no such file or directory"),
+        ("/etc/passwd", "NotExecutable: exec: \"/etc/passwd\": permission denied"),
+        ("/etc", "NotExecutable: exec: \"/etc\": is a directory"),
     ] {
         fixture.process().args[0] = program.into();
         let error = fixture.create_piped().map(|_| ()).unwrap_err();

@@ -11,12 +11,9 @@ use sampan_types::{Error, Result, spec::Spec};
 
 /// Removes a container that is wanted no more.
 pub(super) fn remove(call: &Call, container: Container, place: Place) -> Result<()> {
-    match container.delete() {
-        // By then all the rest is done, and what a hook thinks of it changes nothing.
-        Err(error) if error.to_string().starts_with("error running poststop hook") => {
-            call.log.warning(&tell::sentence(&error));
-        }
-        result => result?,
+    // By then all the rest is done, and what a hook thinks of it changes nothing.
+    if let Some(error) = container.delete()? {
+        call.log.warning(&tell::sentence(&error));
     }
     place.remove()
 }

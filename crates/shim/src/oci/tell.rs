@@ -11,12 +11,7 @@ pub(super) fn sentence(error: &Error) -> String {
     }
     match (error.kind(), error.remedy()) {
         // That a program is missing needs no advice, and callers compare the whole.
-        (ErrorKind::CommandNotFound | ErrorKind::NotExecutable, _) => {
-            match text.strip_prefix("cannot run ") {
-                Some(rest) => format!("exec: {rest}"),
-                None => text,
-            }
-        }
+        (ErrorKind::CommandNotFound | ErrorKind::NotExecutable, _) => text,
         (_, Some(hint)) => format!("{text} ({hint})"),
         (_, None) => text,
     }
@@ -25,9 +20,8 @@ pub(super) fn sentence(error: &Error) -> String {
 /// The one line that says that a program, found before, could not be run: its interpreter is missing, its format unknown. `None` for
 /// other errors.
 pub(super) fn not_run(error: &Error) -> Option<String> {
-    let name = error.to_string();
-    let name = name.strip_prefix("cannot run ")?.trim_matches('"');
-    Some(format!("exec {name}: {}", lower(&error.causes().join(": "))))
+    // One that is not found is an `exec: "name"`.
+    error.to_string().starts_with("exec ").then(|| sentence(error))
 }
 
 /// The kernel's reasons as the C library's callers know them (`no such file or directory`), without Rust's addition.
@@ -59,8 +53,11 @@ mod tests {
         let error =
             Error::new(ErrorKind::Internal, "cannot do").because(format!("open /x: {}", io())).hint("try y");
         assert_eq!(sentence(&error), "cannot do: open /x: no such file or directory (try y)");
-        let error = Error::new(ErrorKind::CommandNotFound, "cannot run \"x\"").because("gone").hint("look");
+        let error = Error::new(ErrorKind::CommandNotFound, "exec: \"x\"").because("gone").hint("look");
         assert_eq!(sentence(&error), "exec: \"x\": gone");
+        assert_eq!(not_run(&error), None);
+        let error = Error::new(ErrorKind::CommandNotFound, "exec /x").because("gone");
+        assert_eq!(not_run(&error).as_deref(), Some("exec /x: gone"));
     }
 
     #[test]

@@ -75,7 +75,9 @@ impl Task {
                 .hint("read its log: sampan logs"));
         }
         let Some(container) = self.container.take() else { return Ok(()) };
-        container.delete()?;
+        if let Some(hook) = container.delete()? {
+            complain(&hook);
+        }
         self.drain_outputs();
         let mut spec = self.bundle.spec()?;
         keep_namespace(&mut spec, NamespaceKind::Network, &self.held.netns);
@@ -99,7 +101,9 @@ impl Task {
                 complain(&error);
                 false
             });
-            container.delete().unwrap_or_else(|error| complain(&error));
+            if let Some(error) = container.delete().unwrap_or_else(Some) {
+                complain(&error);
+            }
         }
         self.drain_outputs();
         if let Some(log) = &mut self.log {

@@ -17,10 +17,10 @@ pub struct Seccomp {
     #[serde(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub architectures: Vec<String>,
-    /// `SECCOMP_FILTER_FLAG_…`
+    /// `SECCOMP_FILTER_FLAG_…`; runtimes choose where absent, which an empty list is not.
     #[serde(default)]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
     /// Socket to which a notify descriptor is sent.
     #[serde(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +40,7 @@ pub struct Seccomp {
 #[serde(rename_all = "camelCase")]
 pub struct SyscallRule {
     /// Calls by name; unknown names are passed over.
+    #[serde(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// What happens.
@@ -61,6 +62,7 @@ pub struct SyscallArg {
     /// Which argument, 0 to 5.
     pub index: u32,
     /// Compared with; the mask for [`Operator::MaskedEqual`].
+    #[serde(default)]
     pub value: u64,
     /// The value after masking.
     #[serde(default)]
