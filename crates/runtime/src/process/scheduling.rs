@@ -49,7 +49,13 @@ fn explain(error: std::io::Error, cpuset: bool) -> Error {
         .because(error)
         .hint("remove linux.resources.cpu.cpus, or process.scheduler");
     }
-    Error::io("cannot set the scheduler", error)
+    let error = Error::io("cannot set the scheduler", error);
+    match error.kind() {
+        ErrorKind::PermissionDenied => error.hint(
+            "it needs CAP_SYS_NICE on the host; SCHED_FIFO and SCHED_RR also linux.resources.cpu.realtimeRuntime",
+        ),
+        _ => error,
+    }
 }
 
 fn attributes(scheduler: &Scheduler) -> Result<Attributes> {

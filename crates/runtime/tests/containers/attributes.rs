@@ -44,9 +44,9 @@ fn scheduling() {
     assert_eq!(run(&container, &process).unwrap().text.split(' ').nth(40), Some("5"));
     container.delete().unwrap();
     // A right of the host's, which its user namespace does not have.
-    fixture.process().scheduler = Some(Scheduler { priority: 7, ..scheduler("SCHED_RR", 0) });
+    fixture.process().scheduler = Some(scheduler("SCHED_OTHER", -5));
     let container = running(&fixture);
-    assert_eq!(fields(container.pid()).1, "2");
+    assert_eq!(fields(container.pid()).0, "-5");
     container.delete().unwrap();
 }
 
