@@ -30,9 +30,6 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "ptmx"),
 ];
 
-/// linux/magic.h
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-
 /// How nodes come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nodes {
@@ -195,7 +192,7 @@ fn change_mode(file: BorrowedFd<'_>, mode: Mode) -> std::io::Result<()> {
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
-    if rustix::fs::fstatfs(&descriptors)?.f_type != PROC_SUPER_MAGIC {
+    if !super::proc::is_proc(&descriptors).is_ok_and(|is_proc| is_proc) {
         return Err(std::io::Error::other("/proc is not the kernel's"));
     }
     let name = file.as_raw_fd().to_string();

@@ -16,4 +16,5 @@ mod enter;
 mod filesystem;
 mod mounts;
 mod paths;
+mod proc;
 mod target;

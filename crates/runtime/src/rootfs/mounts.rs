@@ -4,6 +4,7 @@ use super::{
     cgroupfs,
     filesystem::Filesystem,
     options::{Bind, Options},
+    proc,
     target::{self, LastLink, Missing},
     trees::{self, Container},
 };
@@ -59,7 +60,11 @@ impl Place<'_> {
 
     /// Whether the tree of this mount is made before the root is.
     pub(crate) fn beforehand(&self, mount: &Mount, options: &Options<'_>) -> bool {
-        self.trees_beforehand && options.makes_tree() && self.inside(mount).is_none()
+        // A user namespace may not take off all mounts below one what it may not take off one: only the kernel knows which of
+        // them are locked, and that in the child's own mount namespace.
+        let judged_inside =
+            self.user_namespace && options.idmap.is_none() && !options.attributes.clear_all.is_empty();
+        self.trees_beforehand && !judged_inside && options.makes_tree() && self.inside(mount).is_none()
     }
 }
 
@@ -190,7 +195,7 @@ impl<'a> Rootfs<'a> {
             Some(covered) => covered,
             None => target::create(self.root.as_fd(), relative(destination), Missing::Directory, last)?,
         };
-        self.attach_at(tree, &target, destination, options)
+        self.attach_at(tree, &target, destination, options, Some(kind))
     }
 
     fn new_filesystem(
@@ -265,23 +270,30 @@ impl<'a> Rootfs<'a> {
             }
             opened => opened.cannot(|| format!("open {} in the root filesystem", path.display()))?,
         };
-        self.attach_at(tree, &target, destination, options)
+        self.attach_at(tree, &target, destination, options, None)
     }
 
+    /// `kind` is that of a filesystem made anew; the kernel's own are what they say.
     fn attach_at(
         &mut self,
         tree: OwnedFd,
         target: &OwnedFd,
         destination: &Path,
         options: &Options<'_>,
+        kind: Option<&str>,
     ) -> Result<()> {
+        let path = relative(destination);
+        let own = matches!(kind, Some("proc"));
+        if !own && (kind.is_none() || path.starts_with("proc")) {
+            proc::check(&tree, target, path)?;
+        }
         if let Err(errno) = attach(&tree, target) {
             // The kernel says only "invalid argument" where a file is to cover a directory, or the other way round.
             refuse_other_kind(&tree, target, destination)?;
             return Err(errno).cannot(|| format!("attach a mount on {}", destination.display()));
         }
         propagate(&tree, destination, options)?;
-        if relative(destination).as_os_str().is_empty() {
+        if path.as_os_str().is_empty() {
             self.root = tree;
         }
         Ok(())

@@ -17,6 +17,7 @@ use std::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("rootfs_hostile_links_for_the_kernel_s_trees", kernel_trees),
+    ("rootfs_hostile_mounts_in_proc", in_proc),
     ("rootfs_hostile_links_in_dev", dev),
     ("rootfs_hostile_pipes_and_devices", pipes),
     ("rootfs_hostile_neighbour_swaps_directories", races),
@@ -42,6 +43,35 @@ fn kernel_trees() {
         fs::write(fixture.path("layer/proc"), "").unwrap();
         let error = fixture.run().unwrap_err();
         assert!(format!("{error:?}").contains("must be mounted on ordinary directory"), "{error:?}");
+    }
+}
+
+/// Nothing is put in the place of what programs trust, by whatever name (CVE-2019-16884).
+fn in_proc() {
+    for fixture in [Fixture::new, Fixture::privileged] {
+        let mut fixture = fixture("cat /proc/uptime");
+        symlink("/proc/self", fixture.path("layer/link")).unwrap();
+        fs::write(fixture.path("f"), "1 2\n").unwrap();
+        let (bundle, file) = (fixture.path("bundle"), fixture.path("f"));
+        for (path, why) in [
+            ("/proc/self/attr", "\"/proc/self/attr\" cannot be mounted because it is inside /proc"),
+            ("/link/attr", "\"/link/attr\" cannot be mounted because it is inside /proc"),
+            ("/proc/sys/kernel", "\"/proc/sys/kernel\" cannot be mounted because it is inside /proc"),
+            ("/proc/1/ns", "\"/proc/1/ns\" cannot be mounted because it is inside /proc"),
+            ("/proc", "\"/proc\" cannot be mounted because it is not of type proc"),
+        ] {
+            fixture.spec.mounts.push(bind(&bundle, path, "rbind"));
+            let error = fixture.run().unwrap_err();
+            let text = format!("{error}: {}", error.causes().join(": "));
+            assert!(text.contains(why), "{text}");
+            fixture.spec.mounts.pop();
+        }
+        fixture.spec.mounts.push(mount("/proc/fs", "tmpfs", "rw"));
+        assert!(fixture.run().is_err());
+        fixture.spec.mounts.pop();
+        // A view of its own is no harm.
+        fixture.spec.mounts.push(bind(&file, "/proc/uptime", "bind"));
+        assert_eq!(fixture.says(), "1 2\n");
     }
 }
 
