@@ -44,6 +44,11 @@ pub(crate) const PACKAGES: &[Package] = &[
         why: "`mke2fs` makes disk images: the VM's, and small full ones",
     },
     Package {
+        name: "strace",
+        groups: &[Test],
+        why: "makes system calls fail in turn, to test every error's way",
+    },
+    Package {
         name: "patchelf",
         groups: &[Test],
         why: "ties runc and crun of a newer Debian to the libraries that come with them",

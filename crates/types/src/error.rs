@@ -118,10 +118,11 @@ impl Error {
             Io::Unsupported => ErrorKind::Unsupported,
             _ => ErrorKind::Internal,
         };
+        let full = matches!(source.kind(), Io::StorageFull | Io::QuotaExceeded);
         let error = Self::new(kind, what).because(source);
-        match kind {
-            ErrorKind::Exhausted => error.hint("free some space (sampan rmi, sampan rm), then try again"),
-            _ => error,
+        match full {
+            true => error.hint("free some space (sampan rmi, sampan rm), then try again"),
+            false => error,
         }
     }
 }

@@ -56,8 +56,12 @@ impl Place {
         for _ in 0..2 {
             match mkdirat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o711)) {
                 Ok(()) => {
-                    let place = Self::at(path)?;
-                    return place.lock(Lock::Alone);
+                    return Self::at(path.clone()).and_then(|place| place.lock(Lock::Alone)).inspect_err(
+                        |_| {
+                            // The first failure is the one to tell; the directory is still empty.
+                            let _ = rustix::fs::rmdir(&path);
+                        },
+                    );
                 }
                 Err(Errno::NOENT) => make_root(root)?,
                 Err(Errno::EXIST) => {
@@ -81,9 +85,10 @@ impl Place {
         let exists =
             || rustix::fs::accessat(&place.directory, STATE, rustix::fs::Access::EXISTS, AtFlags::empty());
         // Before the lock: who creates it may be a long time about it, with hooks that call this very program.
-        if exists().is_err() {
-            return Err(missing());
-        }
+        exists().map_err(|errno| match errno {
+            Errno::NOENT => missing(),
+            errno => Error::io(format!("open {}", place.path.join(STATE).display()), errno.into()),
+        })?;
         let place = place.lock(lock)?;
         Ok(place)
     }
