@@ -40,8 +40,8 @@ impl Call {
 }
 
 /// Calls that are left alone: those of the C library and of Rust's own start, which end the process when they fail (its memory, its
-/// beginning and end, its signal handlers), and those that the kernel never refuses.
-const LEFT_ALONE: [&str; 24] = [
+/// beginning and end, its signal handlers), and those that the kernel never refuses (`prlimit64` reads the caller's own limits).
+const LEFT_ALONE: [&str; 25] = [
     "mmap",
     "munmap",
     "mprotect",
@@ -65,6 +65,7 @@ const LEFT_ALONE: [&str; 24] = [
     "geteuid",
     "close",
     "waitid",
+    "prlimit64",
     "wait4",
 ];
 

@@ -224,7 +224,11 @@ fn clone_into(container: &Container, way: Way<'_>, work: impl Fn() -> i32) -> Re
     }
     if let Some(back) = back {
         move_into_link_name_space(back.as_fd(), Some(LinkNameSpaceType::ProcessID))
-            .cannot(|| "leave the container's process namespace".into())?;
+            .cannot(|| "leave the container's process namespace".into())
+            .inspect_err(|_| {
+                // The first failure is the one to tell.
+                child.iter().for_each(|child| _ = reap(&child.pidfd));
+            })?;
     }
     child.cannot(|| format!("clone a process into container {}", container.state.id))
 }

@@ -158,6 +158,8 @@ pub(crate) fn outlive_runtime() -> Result<()> {
 fn refuse_outside(cwd: &str) -> Result<()> {
     match rustix::process::getcwd(Vec::new()) {
         Ok(path) if path.to_bytes().starts_with(b"/") => Ok(()),
+        // What has no path from this root is not found (getcwd(2)).
+        Err(errno) if errno != Errno::NOENT => Err(errno).cannot(|| format!("look where {cwd} is")),
         _ => {
             Err(Error::new(ErrorKind::PermissionDenied, format!("cannot enter the working directory {cwd}"))
                 .because("it is outside of the container's root filesystem"))

@@ -7,7 +7,7 @@ use rustix::{
 };
 use sampan_types::{Error, ErrorKind, Result, spec::Process};
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     ffi::{CString, OsStr},
     fs::File,
     io::Read,
@@ -63,6 +63,8 @@ enum Refusal {
     NotInPath,
     Denied,
     Directory,
+    /// It could not be looked for.
+    Failed(Errno),
 }
 
 impl Refusal {
@@ -73,6 +75,7 @@ impl Refusal {
             Self::NotInPath => (ErrorKind::CommandNotFound, "executable file not found in $PATH".to_owned()),
             Self::Denied => (ErrorKind::NotExecutable, "permission denied".to_owned()),
             Self::Directory => (ErrorKind::NotExecutable, "is a directory".to_owned()),
+            Self::Failed(errno) => return Error::io(format!("exec: {name:?}"), errno.into()),
         };
         Error::new(kind, format!("exec: {name:?}")).because(why)
     }
@@ -82,6 +85,7 @@ impl Refusal {
 fn check(path: &str) -> Result<(), Refusal> {
     let refusal = |errno| match errno {
         Errno::ACCESS => Refusal::Denied,
+        Errno::NOMEM | Errno::IO => Refusal::Failed(errno),
         _ => Refusal::Missing,
     };
     let allowed = rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS);
@@ -104,6 +108,7 @@ fn search(name: &str, path: &str) -> Result<String> {
             Ok(()) => return Ok(candidate),
             // One that may not be run says more than none at all.
             Err(Refusal::Denied) => refusal = Refusal::Denied,
+            Err(failed @ Refusal::Failed(_)) => return Err(failed.error(name)),
             Err(_) => {}
         }
     }
@@ -114,7 +119,8 @@ fn search(name: &str, path: &str) -> Result<String> {
 /// is no `NAME=value` is refused.
 pub(crate) fn environment(process: &Process) -> Result<Vec<String>> {
     let mut env: Vec<String> = Vec::with_capacity(process.env.len() + 1);
-    let mut places: HashMap<&str, usize> = HashMap::with_capacity(process.env.len());
+    // Ordered: a hash table would ask the kernel for random numbers first.
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in &process.env {
         let name = match entry.split_once('=') {
             Some((name, _)) if !name.is_empty() => name,
