@@ -22,7 +22,7 @@ use rustix::{
 };
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{Hooks, Linux, NamespaceKind, Process, Spec, State, Status},
+    spec::{Hooks, IntelRdt, Linux, NamespaceKind, Process, Spec, State, Status},
 };
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -232,6 +232,21 @@ impl Container {
     /// `execve` has succeeded. It does not die with the caller. Legal when created and running.
     pub fn exec(&self, process: &Process, stdio: Stdio, options: &ExecOptions) -> Result<Exec> {
         exec::run(self, process, stdio, options)
+    }
+
+    /// Changes the shares of cache and memory bandwidth that are given.
+    ///
+    /// # Errors
+    /// `Unsupported` for a container that was created without `intelRdt`.
+    pub fn apply_rdt(&self, config: &IntelRdt) -> Result<()> {
+        let refused = || {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("cannot change cache and memory bandwidth of container {}", self.state.id),
+            )
+            .because("Intel RDT is not enabled for it: it was created without linux.intelRdt")
+        };
+        self.rdt.as_ref().ok_or_else(refused)?.update(config)
     }
 
     /// Sends a signal to init.

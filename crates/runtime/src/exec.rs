@@ -49,6 +49,8 @@ pub struct Exec {
 pub struct ExecOptions {
     /// So many descriptors from 3 on stay open in the program.
     pub preserve_fds: u32,
+    /// The terminal leaves newlines as they are, for who shows them on a terminal that turns them itself.
+    pub keep_newlines: bool,
     /// A paused container is no error: the process is made, and goes on when the container does.
     pub ignore_paused: bool,
     /// Groups below the container's to be in.
@@ -314,7 +316,11 @@ impl Inside<'_> {
             Stdio::Console { size } => {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                     .cannot(|| "open the container's root".into())?;
-                Console::open(root, *size)?.take(self.plan.process.user.uid).map(Some)
+                let console = Console::open(root, *size)?;
+                if self.options.keep_newlines {
+                    console.keep_newlines()?;
+                }
+                console.take(self.plan.process.user.uid).map(Some)
             }
         }
     }

@@ -73,6 +73,8 @@ fn run_one(hook: &Hook, input: &[u8], surroundings: Surroundings<'_>) -> Result<
     // Files and not pipes: nobody need read while it runs, and what it leaves running holds nobody up.
     let (output, errors) = (said(), said());
     command.stdin(Stdio::piped()).stdout(copy(&output)?).stderr(copy(&errors)?);
+    // Who stays with a container holds signals back; a program it starts is not to.
+    sampan_sys::signal::unblock_in(&mut command);
     let mut child = command.spawn().cannot(|| format!("start {name}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook need not read it.

@@ -81,7 +81,7 @@ impl<'a> Rdt<'a> {
 
     /// Makes the groups where they are missing, writes the schemata, and puts a process into them. Undoes itself on failure.
     pub(crate) fn create(&self, pid: i32) -> Result<RdtRecord> {
-        let lines = self.lines();
+        let lines = lines(self.config);
         let there = self.group.exists();
         if !there && self.named && lines.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, format!("cannot use {}", self.group.display()))
@@ -103,43 +103,52 @@ impl<'a> Rdt<'a> {
         if !there {
             make(&self.group)?;
         }
-        if !lines.is_empty() {
-            let path = self.group.join("schemata");
-            let text = lines.join("\n") + "\n";
-            fs::write(&path, &text).map_err(|error| {
-                // What was wrong with it stands in a file.
-                let status = self
-                    .group
-                    .parent()
-                    .and_then(|root| fs::read_to_string(root.join("info/last_cmd_status")).ok());
-                Error::io(format!("cannot write {text:?} to {}", path.display()), error)
-                    .hint(status.unwrap_or_default().trim().to_owned())
-            })?;
-        }
+        write_schemata(&self.group, lines)?;
         if let Some(monitoring) = &self.monitoring {
             make(monitoring)?;
             record.monitoring = Some(monitoring.clone());
         }
         Ok(())
     }
+}
 
-    /// Lines of `schemata`; `memBwSchema` wins over a bandwidth line in `l3CacheSchema`, as the specification has it.
-    fn lines(&self) -> Vec<String> {
-        let split = |schema: &Option<String>| {
-            let lines = schema.iter().flat_map(|schema| schema.lines());
-            lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let (mut lines, bandwidth) = (split(&self.config.l3_cache_schema), split(&self.config.mem_bw_schema));
-        if !bandwidth.is_empty() {
-            lines.retain(|line| !line.starts_with("MB:"));
-        }
-        lines.extend(bandwidth);
-        lines.extend(self.config.schemata.iter().cloned());
-        lines
+/// Lines of `schemata`; `memBwSchema` wins over a bandwidth line in `l3CacheSchema`, as the specification has it.
+fn lines(config: &IntelRdt) -> Vec<String> {
+    let split = |schema: &Option<String>| {
+        let lines = schema.iter().flat_map(|schema| schema.lines());
+        lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (mut lines, bandwidth) = (split(&config.l3_cache_schema), split(&config.mem_bw_schema));
+    if !bandwidth.is_empty() {
+        lines.retain(|line| !line.starts_with("MB:"));
     }
+    lines.extend(bandwidth);
+    lines.extend(config.schemata.iter().cloned());
+    lines
+}
+
+/// Writes all of them at once, or none.
+fn write_schemata(group: &Path, lines: &[String]) -> Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let path = group.join("schemata");
+    let text = lines.join("\n") + "\n";
+    fs::write(&path, &text).map_err(|error| {
+        // What was wrong with it stands in a file.
+        let status =
+            group.parent().and_then(|root| fs::read_to_string(root.join("info/last_cmd_status")).ok());
+        Error::io(format!("cannot write {text:?} to {}", path.display()), error)
+            .hint(status.unwrap_or_default().trim().to_owned())
+    })
 }
 
 impl RdtRecord {
+    /// Changes the schemata that are given.
+    pub(crate) fn update(&self, config: &IntelRdt) -> Result<()> {
+        write_schemata(&self.group, &lines(config))
+    }
+
     /// Puts a process into the groups.
     pub(crate) fn join(&self, pid: i32) -> Result<()> {
         for group in std::iter::once(&self.group).chain(&self.monitoring) {

@@ -9,7 +9,7 @@ use crate::error::{Cannot, invalid};
 use rustix::{
     fs::{FileType, OFlags, ResolveFlags, makedev},
     pty::OpenptFlags,
-    termios::Winsize,
+    termios::{OptionalActions, OutputModes, Winsize},
 };
 use sampan_types::{Result, spec::ConsoleSize};
 use std::{
@@ -53,6 +53,15 @@ impl Console {
             rustix::termios::tcsetwinsize(&master, size).cannot(|| "set the terminal's size".into())?;
         }
         Ok(Self { master, slave })
+    }
+
+    /// Has what is written come out as it is, without a carriage return at each end of a line.
+    pub(crate) fn keep_newlines(&self) -> Result<()> {
+        let changed = rustix::termios::tcgetattr(&self.slave).and_then(|mut modes| {
+            modes.output_modes.remove(OutputModes::ONLCR);
+            rustix::termios::tcsetattr(&self.slave, OptionalActions::Now, &modes)
+        });
+        changed.cannot(|| "set up the terminal".into())
     }
 
     /// Shows the terminal as `/dev/console` of `root`: on what is there itself, which no symbolic link leads elsewhere

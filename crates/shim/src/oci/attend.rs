@@ -1,6 +1,6 @@
 //! Staying with a process until it ends: signals are passed on, its terminal is copied, and what it leaves behind is reaped.
 
-use super::terminal::Terminal;
+use super::{notify::Relay, terminal::Terminal};
 use crate::exit::Ended;
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -32,9 +32,17 @@ impl Attendance {
     }
 
     /// Waits for the end of a child; gives the code that a shell would show.
-    pub(super) fn wait(&self, pid: i32, pidfd: BorrowedFd<'_>, mut terminal: Option<Terminal>) -> Result<u8> {
+    pub(super) fn wait(
+        &self,
+        pid: i32,
+        pidfd: BorrowedFd<'_>,
+        mut terminal: Option<Terminal>,
+        mut relay: Option<Relay>,
+    ) -> Result<u8> {
         loop {
-            let input = self.sleep(pidfd, terminal.as_ref())?;
+            let input = self.sleep(pidfd, terminal.as_ref(), relay.as_ref())?;
+            // While this process is there, it is the service's main one.
+            relay = relay.filter(|relay| !relay.pass_on(None));
             self.pass_on(pidfd, terminal.as_ref())?;
             if let Some(terminal) = &mut terminal {
                 terminal.copy(input);
@@ -48,9 +56,15 @@ impl Attendance {
     }
 
     /// Sleeps until there is something to do; says whether standard input can be read.
-    fn sleep(&self, process: BorrowedFd<'_>, terminal: Option<&Terminal>) -> Result<bool> {
+    fn sleep(
+        &self,
+        process: BorrowedFd<'_>,
+        terminal: Option<&Terminal>,
+        relay: Option<&Relay>,
+    ) -> Result<bool> {
         let mut entries =
             vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::from_borrowed_fd(process, PollFlags::IN)];
+        entries.extend(relay.map(|relay| PollFd::new(relay, PollFlags::IN)));
         entries.extend(terminal.map(Terminal::interest).into_iter().flatten());
         match poll(&mut entries, None) {
             Ok(_) | Err(Errno::INTR) => {}

@@ -3,10 +3,12 @@
 use super::{
     call::Call,
     kept::Kept,
+    notify,
     outlet::Outlets,
     passed::Passed,
     place::{CONFIG, Place, STATE},
     tell,
+    terminal::Terminal,
     words::{Flag, Kind, Words},
 };
 use crate::json_log::timestamp;
@@ -70,6 +72,7 @@ pub(super) fn launch(call: &Call, words: &Words, life: Life) -> Result<Launched>
     let place = Place::make(&call.root, words.id())?;
     let made = place
         .write(CONFIG, &text)
+        .and_then(|()| notify::prepare(&place, &mut spec))
         .and_then(|()| make(call, words, &spec, &bundle, &place, passed, life))
         .and_then(|container| hand_over(container, &outlets, &place, bundle));
     match made {
@@ -123,7 +126,11 @@ fn make(
 ) -> Result<Container> {
     let process = spec.process.as_ref();
     let stdio = match process {
-        Some(process) if process.terminal => Stdio::Console { size: process.console_size },
+        Some(process) if process.terminal => {
+            // One that is shown on the caller's terminal has its size, before the program can ask for it.
+            let shown = if life == Life::Attended { Terminal::callers_size() } else { None };
+            Stdio::Console { size: shown.or(process.console_size) }
+        }
         _ => Stdio::Inherit,
     };
     let options = Options {

@@ -12,6 +12,7 @@ mod help;
 mod kept;
 mod launch;
 mod log;
+mod notify;
 mod outlet;
 mod passed;
 mod place;

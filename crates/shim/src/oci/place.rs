@@ -143,6 +143,12 @@ impl Place {
         Ok(self)
     }
 
+    /// Lets others look at it and enter it, but not remove it.
+    pub(super) fn share(&self) {
+        // Nobody else can have it now, so this neither waits nor fails.
+        let _ = flock(&self.directory, FlockOperation::LockShared);
+    }
+
     /// Lets others at it, before this place is dropped: a child that was cloned meanwhile holds the lock too.
     pub(super) fn unlock(&mut self) {
         if std::mem::take(&mut self.locked) {

@@ -7,7 +7,7 @@ use rustix::{
     stdio::{stdin, stdout},
     termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize},
 };
-use sampan_types::{Error, Result};
+use sampan_types::{Error, Result, spec::ConsoleSize};
 
 /// As much as is read at once, and as much input as waits for a program that does not read.
 const CHUNK: usize = 16 << 10;
@@ -25,7 +25,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Takes over a master: the caller's terminal, where standard input is one, becomes raw, and gives its size.
+    /// Takes over a master; the caller's terminal, where standard input is one, becomes raw.
     pub(super) fn new(master: OwnedFd) -> Result<Self> {
         let failed = |errno: Errno| Error::io("cannot set up the terminal", errno.into());
         // What is shown is not the program's last reader: its newlines are left to the caller's terminal.
@@ -40,9 +40,13 @@ impl Terminal {
             raw.output_modes.insert(OutputModes::OPOST);
             tcsetattr(stdin(), OptionalActions::Drain, &raw).map_err(failed)?;
         }
-        let terminal = Self { master, before, pending: Vec::new(), input_open: true, output_open: true };
-        terminal.resize();
-        Ok(terminal)
+        Ok(Self { master, before, pending: Vec::new(), input_open: true, output_open: true })
+    }
+
+    /// The size of the caller's terminal, where standard input is one.
+    pub(super) fn callers_size() -> Option<ConsoleSize> {
+        let size = tcgetwinsize(stdin()).ok().filter(|size| size.ws_row > 0)?;
+        Some(ConsoleSize { height: size.ws_row, width: size.ws_col })
     }
 
     /// Gives the container's terminal the caller's size, where that has one.

@@ -81,10 +81,11 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     let attendance = (!detached).then(|| Attendance::begin(false)).transpose()?;
     let options = ExecOptions {
         preserve_fds: passed.count,
+        keep_newlines: !detached,
         ignore_paused: words.switch("ignore-paused"),
         cgroup: SubGroups::parse(&words.all("cgroup").collect::<Vec<_>>())?,
     };
-    let exec = held.container.exec(&process, stdio(&process), &options).map_err(not_started)?;
+    let exec = held.container.exec(&process, stdio(&process, detached), &options).map_err(not_started)?;
     // It has joined: what happens to the container happens to it.
     held.place.unlock();
     let told = outlets.console(exec.console).and_then(|console| {
@@ -97,13 +98,18 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         let _ = waitid(WaitId::PidFd(exec.pidfd.as_fd()), WaitIdOptions::EXITED);
     })?;
     match attendance {
-        Some(attendance) => attendance.wait(exec.pid, exec.pidfd.as_fd(), terminal).map(ExitCode::from),
+        Some(attendance) => attendance.wait(exec.pid, exec.pidfd.as_fd(), terminal, None).map(ExitCode::from),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn stdio(process: &Process) -> Stdio {
-    if process.terminal { Stdio::Console { size: process.console_size } } else { Stdio::Inherit }
+/// A terminal that is shown on the caller's has its size, before the program can ask for it.
+fn stdio(process: &Process, detached: bool) -> Stdio {
+    if !process.terminal {
+        return Stdio::Inherit;
+    }
+    let own = process.console_size;
+    Stdio::Console { size: if detached { own } else { Terminal::callers_size().or(own) } }
 }
 
 fn conflict(what: &str) -> Error {

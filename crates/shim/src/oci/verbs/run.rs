@@ -1,11 +1,12 @@
 //! `run`: create and start in one, and as a rule stay until the program ends.
 
-use super::start::not_run;
+use super::start::{not_run, start};
 use crate::oci::{
     attend::Attendance,
     call::Call,
     command::{Command, Count, Failure},
     launch::{self, Launched, Life},
+    notify::Relay,
     place::{Lock, Place, STATE},
     remove::{remove, undo},
     terminal::Terminal,
@@ -46,25 +47,29 @@ code (128+n after signal n), and removes the container.
 fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     if words.switch("detach") {
         let Launched { place, mut container, .. } = launch::launch(call, words, Life::Detached)?;
-        return match container.start() {
+        // Hooks of its start may exec in it.
+        place.share();
+        return match start(&place, &mut container) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => not_run(undo(call, container, place, error)),
         };
     }
     let attendance = Attendance::begin(!words.switch("no-subreaper"))?;
     let Launched { mut place, mut container, console } = launch::launch(call, words, Life::Attended)?;
+    place.share();
     let started = console.map(Terminal::new).transpose().and_then(|terminal| {
+        let relay = Relay::open(&place)?;
         container.start()?;
-        Ok(terminal)
+        Ok((terminal, relay))
     });
-    let terminal = match started {
-        Ok(terminal) => terminal,
+    let (terminal, relay) = match started {
+        Ok(started) => started,
         Err(error) => return not_run(undo(call, container, place, error)),
     };
     // From here on others may exec, kill or delete it.
     place.unlock();
     let code = match container.pidfd() {
-        Some(pidfd) => attendance.wait(container.pid(), pidfd, terminal)?,
+        Some(pidfd) => attendance.wait(container.pid(), pidfd, terminal, relay)?,
         None => 0,
     };
     if !words.switch("keep") {

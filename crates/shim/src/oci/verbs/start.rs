@@ -4,10 +4,12 @@ use crate::oci::{
     call::Call,
     command::{Command, Count, PLAIN},
     kept::Held,
-    place::Lock,
+    notify::Relay,
+    place::{Lock, Place},
     tell,
     words::{Order, Words},
 };
+use sampan_runtime::Container;
 use sampan_types::{Error, ErrorKind, Result, spec::Status};
 use std::process::ExitCode;
 
@@ -31,7 +33,9 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
     // Shared, since hooks may call this program: that it is started once is the gate's affair.
     let mut held = Held::open(call, words.id(), Lock::Shared)?;
     match held.container.status()? {
-        Status::Created => held.container.start().map(|()| ExitCode::SUCCESS).or_else(not_run),
+        Status::Created => {
+            start(&held.place, &mut held.container).map(|()| ExitCode::SUCCESS).or_else(not_run)
+        }
         Status::Stopped => Err(conflict("cannot start a container that has stopped")),
         Status::Running => Err(conflict("cannot start an already running container")),
         status => Err(conflict(&format!(
@@ -43,6 +47,16 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
 
 fn conflict(what: &str) -> Error {
     Error::new(ErrorKind::Conflict, what)
+}
+
+/// Runs the program, for a caller that will not stay: where a supervisor waits for the container to be ready, so does this.
+pub(super) fn start(place: &Place, container: &mut Container) -> Result<()> {
+    let relay = Relay::open(place)?;
+    container.start()?;
+    match (relay, container.pidfd()) {
+        (Some(relay), Some(pidfd)) => relay.wait(container.pid(), pidfd),
+        _ => Ok(()),
+    }
 }
 
 /// What runc gives where the program, found before, cannot be run.

@@ -9,7 +9,7 @@ use crate::oci::{
 };
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{BlockIo, Cpu, MemoryLimits, Pids, Resources},
+    spec::{BlockIo, Cpu, IntelRdt, MemoryLimits, Pids, Resources},
 };
 use std::{io::Read as _, process::ExitCode};
 
@@ -61,6 +61,14 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         Some(file) => read(file)?,
         None => given(words)?,
     };
+    let cache = IntelRdt {
+        l3_cache_schema: words.text("l3-cache-schema").map(str::to_owned),
+        mem_bw_schema: words.text("mem-bw-schema").map(str::to_owned),
+        ..IntelRdt::default()
+    };
+    if cache != IntelRdt::default() && !words.has("resources") {
+        held.container.apply_rdt(&cache)?;
+    }
     held.container.cgroup().apply(&resources)?;
     Ok(ExitCode::SUCCESS)
 }
