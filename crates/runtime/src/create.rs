@@ -16,7 +16,10 @@ use crate::{
     setup::{Groups, Setup},
     sync::{Channel, MAX_FDS, Message, unexpected},
 };
-use sampan_sys::clone::{self, Child};
+use sampan_sys::{
+    clone::{self, Child},
+    exec::close_in_child,
+};
 use sampan_types::{
     Error, ErrorKind, Result,
     spec::{Linux, NamespaceKind, Status},
@@ -96,8 +99,11 @@ fn prepare(setup: &Setup<'_>, cgroup: &Cgroup, rdt: Option<&Rdt<'_>>, stdio: &St
     let new = if joins { rustix::thread::UnshareFlags::empty() } else { setup.namespaces.cloned() };
     let groups = Groups { cgroup, entry: &entry };
     let gate = setup.options.gate.as_deref().map(Gate::bind).transpose()?;
-    let first = clone::clone(new, entry.directory(), || init::main(setup, groups, stdio, &theirs, gate))
-        .map_err(explain_clone)?;
+    let work = || {
+        close_in_child(channel.as_fd());
+        init::main(setup, groups, stdio, &theirs, gate)
+    };
+    let first = clone::clone(new, entry.directory(), work).map_err(explain_clone)?;
     drop(theirs);
     cgroup.admit(&entry, first.pid).inspect_err(|_| {
         // The first failure is the one to tell.

@@ -24,7 +24,10 @@ use rustix::{
         move_into_thread_name_spaces,
     },
 };
-use sampan_sys::clone::{self, Child};
+use sampan_sys::{
+    clone::{self, Child},
+    exec::close_in_child,
+};
 use sampan_types::{
     Error, ErrorKind, Result,
     spec::{NamespaceKind, Process, Rlimit},
@@ -137,7 +140,10 @@ pub(crate) fn run(
     // Processors for the way into the control group are not to be those of the group.
     let born_inside = !affinity.has_initial();
     let entered = Way { entry, born_inside, sub: !options.cgroup.is_empty() };
-    let child = clone_into(container, entered, || init::report(&theirs, || work.become_program()))?;
+    let child = clone_into(container, entered, || {
+        close_in_child(channel.as_fd());
+        init::report(&theirs, || work.become_program())
+    })?;
     drop(theirs);
     let placed = container.cgroup.admit(entry, child.pid);
     let placed = placed.and_then(|()| container.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(child.pid)));

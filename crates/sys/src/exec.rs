@@ -50,6 +50,13 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes one descriptor in a cloned child that is not to have it: the child's own end of a socket tells it of its parent's end only
+/// where it does not hold the parent's end itself. As with [`close_others`], its owner may not be used or dropped afterwards.
+pub fn close_in_child(fd: BorrowedFd<'_>) {
+    // SAFETY: the caller uses nothing that owns this descriptor any more, as is demanded above.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
 /// Closes every descriptor from `first` up but these, in a cloned child that has yet to wait before it runs its program: what its
 /// parent had open is neither to be held meanwhile nor to be seen by who looks into the child.
 ///

@@ -138,7 +138,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let supervisor = UnixDatagram::bind(base.path().join("host")).unwrap();
         let path = base.path().join("own");
-        let relay = Relay::listen(&path, SocketAddrUnix::new(&base.path().join("host")).unwrap()).unwrap();
+        let relay = Relay::listen(&path, SocketAddrUnix::new(base.path().join("host")).unwrap()).unwrap();
         let container = UnixDatagram::unbound().unwrap();
         container.connect(&path).unwrap();
         container.send(b"STATUS=warming up\nREADY=0").unwrap();

@@ -64,7 +64,13 @@ fn a_kept_container_is_there_after_its_end() {
 #[test]
 fn the_runtime_runs_from_a_file_that_cannot_be_written() {
     let bundle = Bundle::shell("touch /tmp/ready; sleep 1000");
-    let mut child = bundle.command(&["run", "$ID"]).spawn().unwrap();
+    // A file of its own, under the name by which it is a runtime: the one that all tests run is always busy.
+    let program = bundle.base.path().join("sampan-runc");
+    std::fs::copy(env!("CARGO_BIN_EXE_sampan-shim"), &program).unwrap();
+    let inner = bundle.command(&["run", "$ID"]);
+    let mut command = std::process::Command::new(&program);
+    command.args(inner.get_args().skip(1)).current_dir(bundle.base.path());
+    let mut child = command.spawn().unwrap();
     until("the program runs", || bundle.inside("tmp/ready").exists());
     let program = std::fs::File::open(format!("/proc/{}/exe", child.id())).unwrap();
     bundle.succeeds(&["kill", "$ID", "KILL"]);
