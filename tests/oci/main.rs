@@ -21,6 +21,7 @@ mod list;
 mod logs;
 mod messages;
 mod modules;
+mod mounts;
 mod namespaces;
 mod probe;
 mod rootless;

@@ -8,12 +8,14 @@ mod cgroups;
 mod config;
 mod console;
 mod leftovers;
+mod mounts;
 mod runtime;
 
 pub(crate) use case::Case;
 pub(crate) use cgroups::{cgroup_v2, controller, hierarchies, own_cgroup};
 pub(crate) use console::{Console, ConsoleSocket, receive};
 pub(crate) use leftovers::remove_group;
+pub(crate) use mounts::{HostMounts, Mount, mount_at, mounts, word};
 pub(crate) use runtime::{Kind, runtime};
 pub(crate) use sampan_tests::{Said, note_skip, within};
 pub(crate) use serde_json::{Value, json};

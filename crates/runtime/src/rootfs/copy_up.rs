@@ -13,12 +13,13 @@ use std::{
 };
 
 /// Copies all that is below `from`, with modes, owners, times, extended attributes and hard links, and gives `to` itself the owner
-/// of `from`. Sockets stay behind, since nobody listens at a copy; so do devices where none may be made.
+/// of `from`; its mode stays, which its options may have set. Sockets stay behind, since nobody listens at a copy; so do devices where none may be made.
 pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let stat = rustix::fs::fstat(from)?;
+    let mut stat = rustix::fs::fstat(from)?;
     let from = directory(from, c".")?;
     // A tmpfs is mounted by an `O_PATH` descriptor.
     let to = directory(to, c".")?;
+    stat.st_mode = rustix::fs::fstat(&to)?.st_mode;
     let mut links = Links::new();
     copy_entries(&from, &to, &mut links)?;
     give(&from, &to, &stat)?;
