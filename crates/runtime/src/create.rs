@@ -202,7 +202,8 @@ fn send_trees(channel: &Channel, trees: &[OwnedFd]) -> Result<()> {
     }
 }
 
-fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {
+/// Those that are due when the namespaces are there.
+pub(crate) fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {
     let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
     let bundle = &setup.bundle;
     let state = hooks::state(bundle.id, bundle.spec, bundle.path, Status::Creating, pid);
@@ -212,7 +213,7 @@ fn run_hooks(setup: &Setup<'_>, pid: i32) -> Result<()> {
 }
 
 /// Also a container that never was created has come to its end (runtime.md, "Lifecycle").
-fn run_stop_hooks(setup: &Setup<'_>) -> Result<()> {
+pub(crate) fn run_stop_hooks(setup: &Setup<'_>) -> Result<()> {
     let Some(all) = &setup.bundle.spec.hooks else { return Ok(()) };
     let bundle = &setup.bundle;
     let state = hooks::state(bundle.id, bundle.spec, bundle.path, Status::Stopped, 0);

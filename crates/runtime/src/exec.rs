@@ -317,8 +317,8 @@ impl Inside<'_> {
     /// Puts the standard streams in their places; gives the master of a new terminal.
     fn take_streams(self) -> Result<Option<OwnedFd>> {
         match self.stdio {
-            Stdio::Inherit => Ok(None),
-            Stdio::Fds(fds) => stdio::place(fds).map(|()| None),
+            Stdio::Inherit => stdio::take_own_null().map(|()| None),
+            Stdio::Fds(fds) => stdio::place(fds).and_then(|()| stdio::take_own_null()).map(|()| None),
             Stdio::Console { size } => {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                     .cannot(|| "open the container's root".into())?;

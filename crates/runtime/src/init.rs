@@ -133,6 +133,9 @@ fn become_created(
     }
     let console =
         rootfs::build::build(setup, groups, stdio, trees, |root| run_create_hooks(setup, channel, root))?;
+    if console.is_none() {
+        stdio::take_own_null()?;
+    }
     let master = console.map(|console| console.take(setup.process.user.uid)).transpose()?;
     let program = process::become_user(plan, labels)?;
     if setup.options.gate.is_some() {

@@ -16,6 +16,7 @@
 //! makes the mounts, `process` does the last steps before the program.
 
 pub mod cgroup;
+pub mod checkpoint;
 
 mod bundle;
 mod container;

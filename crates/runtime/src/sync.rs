@@ -33,6 +33,9 @@ pub(crate) enum Message {
     Proceed,
     /// To the child: its facts are written down; somebody else will start it.
     Detach,
+    /// To the runtime: a tool is about to be run, which is spoken to by the socket that comes along, and has these directories open
+    /// under these numbers.
+    Tool { directories: Vec<i32> },
     /// To the runtime: it cannot be done.
     Failed(Failure),
 }

@@ -34,7 +34,11 @@ use sampan_types::{
     Result,
     spec::{DeviceRule, Linux, Resources},
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// What is to hold for a group.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +205,26 @@ impl Cgroup {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.record.layout
+    }
+
+    /// The directory whose freezer stops all processes in it; `None` where there is none.
+    pub(crate) fn freezer(&self) -> Option<PathBuf> {
+        let has =
+            |controllers: &str| controllers.is_empty() || controllers.split(',').any(|own| own == "freezer");
+        // Version 2 comes last, and has one always.
+        let mut all = self.record.directories().into_iter();
+        all.find(|(controllers, _)| has(controllers)).map(|(_, directory)| directory)
+    }
+
+    /// Its path from each hierarchy's root, by the hierarchy's controllers; version 2 has none of them.
+    pub(crate) fn roots(&self) -> Vec<(String, PathBuf)> {
+        let layout = &self.record.layout;
+        let mounts = layout.v1.iter().chain(&layout.unified).map(|own| &own.mount);
+        let below = |((controllers, directory), mount): ((String, PathBuf), &PathBuf)| {
+            let below = directory.strip_prefix(mount).unwrap_or(&directory);
+            (controllers, Path::new("/").join(below))
+        };
+        self.record.directories().into_iter().zip(mounts).map(below).collect()
     }
 
     pub(crate) fn entry(&self) -> Result<Entry> {

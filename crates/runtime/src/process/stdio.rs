@@ -1,7 +1,7 @@
 //! Standard input, output and error.
 
 use crate::{Stdio, error::Cannot, idmap::IdMaps};
-use rustix::fs::{FileType, Uid, makedev};
+use rustix::fs::{FileType, Mode, OFlags, Stat, Uid, makedev};
 use sampan_types::Result;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -26,8 +26,7 @@ fn give_one(fd: BorrowedFd<'_>, uid: u32, only_pipes: bool) -> Result<()> {
     // A closed stream has no owner.
     let Ok(stat) = rustix::fs::fstat(fd) else { return Ok(()) };
     let kind = FileType::from_raw_mode(stat.st_mode);
-    let null = kind == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3);
-    if stat.st_uid == uid || null || (only_pipes && kind != FileType::Fifo) {
+    if stat.st_uid == uid || is_null(&stat) || (only_pipes && kind != FileType::Fifo) {
         return Ok(());
     }
     match rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None) {
@@ -35,6 +34,39 @@ fn give_one(fd: BorrowedFd<'_>, uid: u32, only_pipes: bool) -> Result<()> {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::PERM | rustix::io::Errno::ROFS) => Ok(()),
         Err(errno) => Err(errno).cannot(|| "give the standard streams to the user".into()),
     }
+}
+
+/// In the child, at its root: has those streams that are the host's null device be the container's own. Nothing of the host is held
+/// then, and a checkpoint finds the file. Without one of its own the container keeps the host's.
+pub(crate) fn take_own_null() -> Result<()> {
+    let host: [bool; 3] = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+        .map(|fd| rustix::fs::fstat(fd).is_ok_and(|stat| is_null(&stat)));
+    if !host.contains(&true) {
+        return Ok(());
+    }
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(own) = rustix::fs::open("/dev/null", flags, Mode::empty()) else { return Ok(()) };
+    if !rustix::fs::fstat(&own).is_ok_and(|stat| is_null(&stat)) {
+        return Ok(());
+    }
+    let placed = || {
+        rustix::fs::fcntl_setfl(&own, OFlags::RDWR)?;
+        if host[0] {
+            rustix::stdio::dup2_stdin(&own)?;
+        }
+        if host[1] {
+            rustix::stdio::dup2_stdout(&own)?;
+        }
+        if host[2] {
+            rustix::stdio::dup2_stderr(&own)?;
+        }
+        Ok::<(), rustix::io::Errno>(())
+    };
+    placed().cannot(|| "take the container's null device".into())
+}
+
+fn is_null(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
 }
 
 /// In the child: puts three descriptors in their places.

@@ -18,8 +18,8 @@ use std::{
     path::Path,
 };
 
-/// Name, major and minor number.
-const DEFAULT: [(&str, u32, u32); 6] =
+/// Name, major and minor number of those that every container has.
+pub(crate) const DEFAULT: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 const LINKS: [(&str, &str); 5] = [

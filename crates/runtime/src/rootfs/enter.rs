@@ -129,7 +129,7 @@ fn bare_mount(line: &[u8]) -> Option<PathBuf> {
 }
 
 /// The kernel writes blanks and backslashes as three octal digits.
-fn unescaped(text: &[u8]) -> Vec<u8> {
+pub(crate) fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {

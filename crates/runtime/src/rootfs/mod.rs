@@ -14,7 +14,10 @@ mod copy_up;
 mod devices;
 mod enter;
 mod filesystem;
-mod mounts;
+pub(crate) mod mounts;
 mod paths;
 mod proc;
-mod target;
+pub(crate) mod target;
+
+pub(crate) use devices::DEFAULT as DEFAULT_DEVICES;
+pub(crate) use enter::unescaped;

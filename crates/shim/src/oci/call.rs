@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) systemd: bool,
     /// Control groups that may not be made are passed over, whoever the caller is.
     pub(super) rootless: bool,
+    /// The program of CRIU, where it is named.
+    pub(super) criu: Option<PathBuf>,
 }
 
 impl Call {

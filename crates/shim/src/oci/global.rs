@@ -42,7 +42,10 @@ pub(super) const FLAGS: &[Flag] = &[
     ),
     Flag::text("rootless", "pass over control groups that may not be changed: true, false or auto")
         .default("\"auto\""),
-    Flag::text("criu", "").hidden(),
+    Flag::text(
+        "criu",
+        "program of CRIU, for checkpoint and restore; $SAMPAN_CRIU, or the one in PATH, where not given",
+    ),
 ];
 
 /// No such command: the code that callers know.
@@ -117,6 +120,7 @@ fn open(program: &str, words: &Words) -> Result<Call> {
         log: Log { file: file.transpose()?, json, debug: words.switch("debug") },
         systemd: words.switch("systemd-cgroup"),
         rootless: words.text("rootless") == Some("true"),
+        criu: words.text("criu").map(Into::into),
     })
 }
 

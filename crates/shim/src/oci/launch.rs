@@ -64,6 +64,18 @@ pub(super) struct Launched {
 
 /// Makes the container that the words ask for. What fails is undone.
 pub(super) fn launch(call: &Call, words: &Words, life: Life) -> Result<Launched> {
+    launch_by(call, words, life, |_, bundle, stdio, options| {
+        sampan_runtime::create(bundle, stdio, options).map_err(not_started)
+    })
+}
+
+/// The same, however it is made.
+pub(super) fn launch_by(
+    call: &Call,
+    words: &Words,
+    life: Life,
+    by: impl FnOnce(&Place, Bundle<'_>, Stdio, Options) -> Result<Container>,
+) -> Result<Launched> {
     let passed = Passed::read(words)?;
     let (text, mut spec, outlets, bundle) = read_bundle(words, life)?;
     if let Some(process) = &mut spec.process {
@@ -73,7 +85,11 @@ pub(super) fn launch(call: &Call, words: &Words, life: Life) -> Result<Launched>
     let made = place
         .write(CONFIG, &text)
         .and_then(|()| notify::prepare(&place, &mut spec))
-        .and_then(|()| make(call, words, &spec, &bundle, &place, passed, life))
+        .and_then(|()| {
+            let (bundle, stdio, options) = parts(call, words, &spec, &bundle, &place, passed, life);
+            by(&place, bundle, stdio, options)
+        })
+        .inspect(|container| container.warnings().iter().for_each(|warning| call.log.warning(warning)))
         .and_then(|container| hand_over(container, &outlets, &place, bundle));
     match made {
         Ok((container, console)) => Ok(Launched { place, container, console }),
@@ -115,17 +131,17 @@ fn read_bundle(words: &Words, life: Life) -> Result<(Vec<u8>, Spec, Outlets, Pat
     Ok((text, spec, outlets, bundle))
 }
 
-fn make(
+/// What a container is made from.
+fn parts<'a>(
     call: &Call,
-    words: &Words,
-    spec: &Spec,
-    bundle: &Path,
+    words: &'a Words,
+    spec: &'a Spec,
+    bundle: &'a Path,
     place: &Place,
     passed: Passed,
     life: Life,
-) -> Result<Container> {
-    let process = spec.process.as_ref();
-    let stdio = match process {
+) -> (Bundle<'a>, Stdio, Options) {
+    let stdio = match &spec.process {
         Some(process) if process.terminal => {
             // One that is shown on the caller's terminal has its size, before the program can ask for it.
             let shown = if life == Life::Attended { Terminal::callers_size() } else { None };
@@ -142,10 +158,7 @@ fn make(
         rootless: call.rootless,
         ..Options::default()
     };
-    let bundle = Bundle { id: words.id(), spec, path: bundle, rootfs: Rootfs::Spec };
-    let container = sampan_runtime::create(bundle, stdio, options).map_err(not_started)?;
-    container.warnings().iter().for_each(|warning| call.log.warning(warning));
-    Ok(container)
+    (Bundle { id: words.id(), spec, path: bundle, rootfs: Rootfs::Spec }, stdio, options)
 }
 
 /// Writes down what later commands need, then tells the caller.

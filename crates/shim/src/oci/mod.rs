@@ -6,6 +6,7 @@
 mod attend;
 mod call;
 mod command;
+mod criu;
 mod duration;
 mod global;
 mod help;

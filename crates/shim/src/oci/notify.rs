@@ -19,7 +19,7 @@ use sampan_types::{
     Error, Result,
     spec::{Mount, Spec},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The directory, in the container's state and in the container.
 const DIRECTORY: &str = "notify";
@@ -41,17 +41,28 @@ pub(super) fn prepare(place: &Place, spec: &mut Spec) -> Result<()> {
     let source = place.path(DIRECTORY);
     rustix::fs::mkdir(&source, Mode::from_raw_mode(0o755))
         .map_err(|errno| Error::io(format!("mkdir {}", source.display()), errno.into()))?;
-    spec.mounts.push(Mount {
+    spec.mounts.push(mount(source));
+    if let Some(process) = &mut spec.process {
+        process.env.push(format!("NOTIFY_SOCKET={INSIDE}/{SOCKET}"));
+    }
+    Ok(())
+}
+
+/// Adds the mount of a container that was given such a place to what it was made from.
+pub(super) fn complete(place: &Place, spec: &mut Spec) {
+    if place.has(DIRECTORY) {
+        spec.mounts.push(mount(place.path(DIRECTORY)));
+    }
+}
+
+fn mount(source: PathBuf) -> Mount {
+    Mount {
         destination: INSIDE.into(),
         fs_type: Some("bind".into()),
         source: Some(source),
         options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
         ..Mount::default()
-    });
-    if let Some(process) = &mut spec.process {
-        process.env.push(format!("NOTIFY_SOCKET={INSIDE}/{SOCKET}"));
     }
-    Ok(())
 }
 
 /// The supervisor's address, where there is one.

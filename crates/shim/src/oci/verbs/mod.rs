@@ -1,5 +1,6 @@
 //! The commands, one a file: its row of the table, and what it does.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -9,6 +10,7 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod spec;
@@ -20,6 +22,7 @@ use super::command::Command;
 
 /// All commands, in the order of the help.
 pub(super) const COMMANDS: &[&Command] = &[
+    &checkpoint::COMMAND,
     &create::COMMAND,
     &delete::COMMAND,
     &events::COMMAND,
@@ -29,6 +32,7 @@ pub(super) const COMMANDS: &[&Command] = &[
     &list::COMMAND,
     &pause::COMMAND,
     &ps::COMMAND,
+    &restore::COMMAND,
     &resume::COMMAND,
     &run::COMMAND,
     &spec::COMMAND,

@@ -55,7 +55,7 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         };
     }
     let attendance = Attendance::begin(!words.switch("no-subreaper"))?;
-    let Launched { mut place, mut container, console } = launch::launch(call, words, Life::Attended)?;
+    let Launched { place, mut container, console } = launch::launch(call, words, Life::Attended)?;
     place.share();
     let started = console.map(Terminal::new).transpose().and_then(|terminal| {
         let relay = Relay::open(&place)?;
@@ -66,13 +66,25 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         Ok(started) => started,
         Err(error) => return not_run(undo(call, container, place, error)),
     };
+    stay(call, attendance, place, container, (terminal, relay), words.switch("keep"))
+}
+
+/// Waits for the end of a container that runs, and removes it unless it is to be kept.
+pub(super) fn stay(
+    call: &Call,
+    attendance: Attendance,
+    mut place: Place,
+    container: Container,
+    (terminal, relay): (Option<Terminal>, Option<Relay>),
+    keep: bool,
+) -> Result<ExitCode> {
     // From here on others may exec, kill or delete it.
     place.unlock();
     let code = match container.pidfd() {
         Some(pidfd) => attendance.wait(container.pid(), pidfd, terminal, relay)?,
         None => 0,
     };
-    if !words.switch("keep") {
+    if !keep {
         finish(call, container, place)?;
     }
     Ok(ExitCode::from(code))
