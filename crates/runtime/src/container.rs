@@ -11,9 +11,9 @@ use crate::{
     intel_rdt::RdtRecord,
     namespaces::Namespaces,
     process::Inherited,
-    seccomp::{Filter, notify},
+    seccomp::Filter,
     setup,
-    sync::{Channel, Message},
+    sync::{Channel, Message, unexpected},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -198,24 +198,14 @@ impl Container {
             }
             (None, None) => return Err(self.started_before()),
         };
-        channel.await_program(|fd| self.forward_listener(fd)).inspect_err(|_| self.give_up())?;
+        // Who answers for its filter was told when it was created.
+        channel.await_program(|_| Err(unexpected(None)))?;
         self.state.status = Status::Running;
         let Some(all) = &self.hooks else { return Ok(()) };
-        hooks::run("poststart", &all.poststart, &self.state, self.surroundings())
-            .inspect_err(|_| self.give_up())
-    }
-
-    /// Gives the agent of its profile the descriptor on which to answer init's calls.
-    fn forward_listener(&self, fd: i32) -> Result<()> {
-        let (Some(profile), Some(pidfd)) = (&self.linux.seccomp, &self.pidfd) else { return Ok(()) };
-        // As runc has it: its program has not begun.
-        let state = State { status: Status::Creating, ..self.state.clone() };
-        notify::forward(profile, pidfd.as_fd(), self.pid, fd, state)
-    }
-
-    /// Kills init, whose start has failed. That failure is the one to tell.
-    fn give_up(&self) {
-        let _ = self.kill(Signal::KILL);
+        hooks::run("poststart", &all.poststart, &self.state, self.surroundings()).inspect_err(|_| {
+            // The hook's failure is the one to tell.
+            let _ = self.kill(Signal::KILL);
+        })
     }
 
     /// Where hooks on the runtime's side run.

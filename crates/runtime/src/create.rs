@@ -13,6 +13,7 @@ use crate::{
     net_devices,
     process::{Inherited, rlimits, stdio},
     rootfs,
+    seccomp::notify,
     setup::{Groups, Setup},
     sync::{Channel, MAX_FDS, Message, unexpected},
 };
@@ -177,15 +178,25 @@ fn accompany(setup: &Setup<'_>, channel: &Channel, child: &Child) -> Result<Opti
         let userns = idmap::open(child.pid)?;
         send_trees(channel, &rootfs::build::make_trees(setup, &userns)?)?;
     }
-    let mut packet = channel.expect("create the container")?;
-    if let Message::Hooks = packet.0 {
-        run_hooks(setup, child.pid)?;
+    let mut fds = loop {
+        match channel.expect("create the container")? {
+            (Message::Ready, fds) => break fds,
+            (Message::Hooks, _) => run_hooks(setup, child.pid)?,
+            (Message::Listener { fd }, _) => forward_listener(setup, child, fd)?,
+            (message, _) => return Err(unexpected(Some(message))),
+        }
         channel.tell(&Message::Proceed, &[])?;
-        packet = channel.expect("create the container")?;
-    }
-    let (Message::Ready, mut fds) = packet else { return Err(unexpected(Some(packet.0))) };
+    };
     setup.scheduling.apply(child.pid, has_cpuset(setup.linux))?;
     Ok(fds.pop())
+}
+
+/// Gives the agent of the profile the descriptor on which to answer init's calls.
+fn forward_listener(setup: &Setup<'_>, child: &Child, fd: i32) -> Result<()> {
+    let Some(profile) = &setup.linux.seccomp else { return Ok(()) };
+    let bundle = &setup.bundle;
+    let state = hooks::state(bundle.id, bundle.spec, bundle.path, Status::Creating, child.pid);
+    notify::forward(profile, child.pidfd.as_fd(), child.pid, fd, state)
 }
 
 /// One packet at least: it says that the ids are mapped, too.

@@ -1,5 +1,7 @@
 //! Another process in a container that is there already.
 
+mod entrance;
+
 use crate::{
     Container, Stdio,
     cgroup::{Entry, SubGroups},
@@ -16,18 +18,12 @@ use crate::{
     seccomp::{Filter, notify},
     sync::{Channel, Message, unexpected},
 };
+use entrance::Way;
 use rustix::{
     fs::{Mode, OFlags},
-    io::Errno,
-    thread::{
-        LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags, move_into_link_name_space,
-        move_into_thread_name_spaces,
-    },
+    thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
-use sampan_sys::{
-    clone::{self, Child},
-    exec::close_in_child,
-};
+use sampan_sys::{clone::Child, exec::close_in_child};
 use sampan_types::{
     Error, ErrorKind, Result,
     spec::{NamespaceKind, Process, Rlimit},
@@ -137,12 +133,17 @@ pub(crate) fn run(
         options,
         waits,
     };
-    // Processors for the way into the control group are not to be those of the group.
-    let born_inside = !affinity.has_initial();
-    let entered = Way { entry, born_inside, sub: !options.cgroup.is_empty() };
-    let child = clone_into(container, entered, || {
+    let way = Way {
+        container,
+        init,
+        entry,
+        // Processors for the way into the control group are not to be those of the group.
+        born_inside: !affinity.has_initial(),
+        sub: !options.cgroup.is_empty(),
+    };
+    let child = way.enter(|joined| {
         close_in_child(channel.as_fd());
-        init::report(&theirs, || work.become_program())
+        init::report(&theirs, || work.become_program(joined))
     })?;
     drop(theirs);
     let placed = container.cgroup.admit(entry, child.pid);
@@ -205,42 +206,6 @@ impl Outer<'_> {
     }
 }
 
-/// How a process gets into the control group.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    entry: &'a Entry,
-    /// Born in the version 2 group, else it moves itself.
-    born_inside: bool,
-    /// Into one below the container's.
-    sub: bool,
-}
-
-/// Clones straight into the container's process namespace: the caller's children are born there while it asks for
-/// that, so that no process in between is needed.
-fn clone_into(container: &Container, way: Way<'_>, work: impl Fn() -> i32) -> Result<Child> {
-    let own_pids = container.namespaces.has(NamespaceKind::Pid);
-    let back = if own_pids { Some(enter_pids(container)?) } else { None };
-    let mut child =
-        clone::clone(UnshareFlags::empty(), way.entry.directory().filter(|_| way.born_inside), &work);
-    // A version 2 group that has handed its controllers down, as a system container's does, has no processes of its own.
-    let busy = child.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::BUSY));
-    if busy && !way.sub {
-        child = match container.cgroup.entry_of(container.pid) {
-            Ok(entry) => clone::clone(UnshareFlags::empty(), entry.directory(), &work),
-            Err(error) => Err(std::io::Error::other(error)),
-        };
-    }
-    if let Some(back) = back {
-        move_into_link_name_space(back.as_fd(), Some(LinkNameSpaceType::ProcessID))
-            .cannot(|| "leave the container's process namespace".into())
-            .inspect_err(|_| {
-                // The first failure is the one to tell.
-                child.iter().for_each(|child| _ = reap(&child.pidfd));
-            })?;
-    }
-    child.cannot(|| format!("clone a process into container {}", container.state.id))
-}
-
 fn not_running(container: &Container) -> Error {
     Error::new(ErrorKind::Conflict, format!("cannot exec in container {}", container.state.id))
         .because("it is not running")
@@ -248,18 +213,6 @@ fn not_running(container: &Container) -> Error {
 
 fn init(container: &Container) -> Result<BorrowedFd<'_>> {
     container.pidfd().ok_or_else(|| not_running(container))
-}
-
-fn enter_pids(container: &Container) -> Result<OwnedFd> {
-    let back = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .cannot(|| "open the runtime's process namespace".into())?;
-    move_into_thread_name_spaces(init(container)?, ThreadNameSpaceType::PROCESS_ID).map_err(|errno| {
-        if errno == Errno::SRCH {
-            return not_running(container);
-        }
-        Error::io("cannot join the container's process namespace", errno.into())
-    })?;
-    Ok(back)
 }
 
 /// The child's side.
@@ -279,8 +232,8 @@ struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Comes back only with the reason why the program does not run.
-    fn become_program(self) -> Result<()> {
+    /// Comes back only with the reason why the program does not run. It is in the namespaces `joined` already.
+    fn become_program(self, joined: ThreadNameSpaceType) -> Result<()> {
         let Self { container, plan, channel, .. } = self;
         sampan_sys::signal::reset();
         init::close_inherited(self.options.preserve_fds)?;
@@ -294,7 +247,8 @@ impl Inside<'_> {
         let labels = self.labels.prepare()?;
         self.labels.label_keyrings()?;
         process::hide()?;
-        move_into_thread_name_spaces(self.init, container.namespaces.entered())
+        // A process cannot join the user namespace that it is in.
+        move_into_thread_name_spaces(self.init, container.namespaces.entered().difference(joined))
             .cannot(|| format!("join the namespaces of container {}", container.state.id))?;
         if container.namespaces.has(NamespaceKind::User) {
             init::become_root()?;

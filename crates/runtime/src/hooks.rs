@@ -1,6 +1,6 @@
 //! Programs that the specification has run at points of a container's life (config.md, "POSIX-platform Hooks").
 
-use crate::error::Cannot;
+use crate::error::{Cannot, invalid};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::MemfdFlags,
@@ -8,7 +8,7 @@ use rustix::{
 };
 use sampan_types::{
     Error, ErrorKind, Result,
-    spec::{Hook, Spec, State, Status, VERSION},
+    spec::{Hook, Hooks, Spec, State, Status, VERSION},
 };
 use std::{
     fs::File,
@@ -40,6 +40,30 @@ pub(crate) fn state(id: &str, spec: &Spec, bundle: &Path, status: Status, pid: i
         bundle: bundle.to_path_buf(),
         annotations: spec.annotations.clone(),
     }
+}
+
+/// Refuses what no hook can be.
+pub(crate) fn check(hooks: &Hooks) -> Result<()> {
+    let kinds = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    for (kind, hooks) in kinds {
+        for (index, hook) in hooks.iter().enumerate() {
+            let refuse = |why: &str| Err(invalid(format!("invalid {kind} hook #{index}"), why));
+            if !hook.path.is_absolute() {
+                return refuse("its path must be absolute");
+            }
+            if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+                return refuse("its timeout must be greater than zero");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Runs hooks one after the other in the calling process's namespaces; the first that fails ends it. `kind` is the
@@ -189,6 +213,23 @@ mod tests {
         assert_eq!(error.causes(), ["/bin/sh: killed by signal 9, stdout: one, stderr: two\u{fffd}[m"]);
         let error = try_run(&[hook("sleep 20", Some(1))]).unwrap_err();
         assert_eq!(error.causes(), ["/bin/sh: it ran past its timeout of 1 s and was killed"]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let check = |hook: Hook| {
+            let hooks = Hooks { poststart: vec![hook], ..Hooks::default() };
+            check(&hooks).map_err(|error| format!("{error:?}"))
+        };
+        assert_eq!(check(hook("true", Some(1))), Ok(()));
+        assert_eq!(
+            check(hook("true", Some(0))),
+            Err("InvalidInput: invalid poststart hook #0: its timeout must be greater than zero".into())
+        );
+        assert_eq!(
+            check(Hook { path: "bin/sh".into(), ..Hook::default() }),
+            Err("InvalidInput: invalid poststart hook #0: its path must be absolute".into())
+        );
     }
 
     #[test]

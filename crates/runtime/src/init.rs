@@ -96,7 +96,9 @@ fn continue_inside(
         Err(error) => return fail(channel, &error),
     };
     let run = |starter: &Channel| -> Result<()> {
-        process::confine(&plan, starter)?;
+        if !plan.is_confined_early() {
+            process::confine(&plan, starter)?;
+        }
         start_hooks(setup)?;
         Err(Program::run(&program))
     };
@@ -138,6 +140,9 @@ fn become_created(
     }
     let master = console.map(|console| console.take(setup.process.user.uid)).transpose()?;
     let program = process::become_user(plan, labels)?;
+    if plan.is_confined_early() {
+        process::confine(plan, channel)?;
+    }
     if setup.options.gate.is_some() {
         // From here on its runtime may go; the gate sees to it that this is meant.
         process::outlive_runtime()?;
@@ -165,6 +170,9 @@ fn receive_trees(channel: &Channel) -> Result<VecDeque<OwnedFd>> {
 fn enter_namespaces(setup: &Setup<'_>) -> Result<()> {
     if setup.namespaces.makes(NamespaceKind::Cgroup) {
         clone::unshare_cgroup().cannot(|| "make a control group namespace".into())?;
+    }
+    if setup.namespaces.makes(NamespaceKind::Network) {
+        sampan_sys::netns::bring_loopback_up().cannot(|| "bring the loopback link up".into())?;
     }
     if setup.namespaces.makes(NamespaceKind::Time) {
         setup.namespaces.enter_new_time(setup.linux, &Proc::open()?)?;

@@ -4,6 +4,7 @@ use crate::{
     Bundle, Options, Rootfs,
     cgroup::{Cgroup, Entry},
     error::invalid,
+    hooks,
     idmap::IdMaps,
     namespaces::Namespaces,
     net_devices,
@@ -72,6 +73,7 @@ impl<'a> Setup<'a> {
             return Err(invalid(format!("invalid specification of {}", bundle.id), "it has no process"));
         };
         rlimits::check(&process.rlimits)?;
+        spec.hooks.as_ref().map_or(Ok(()), hooks::check)?;
         let namespaces = Namespaces::open(linux)?;
         check_names(&bundle, &namespaces)?;
         sysctl::check(spec, linux, &namespaces)?;
@@ -152,7 +154,7 @@ fn check_names(bundle: &Bundle<'_>, namespaces: &Namespaces) -> Result<()> {
         if value.as_ref().is_some_and(|value| !value.is_empty()) && !namespaces.has(NamespaceKind::Uts) {
             return Err(invalid(
                 format!("invalid {name}"),
-                "the container has no uts namespace, it would be the host's",
+                "the container has no private UTS namespace, it would be the host's",
             ));
         }
     }

@@ -47,6 +47,13 @@ pub(crate) struct Plan<'a> {
     pub(crate) die_with_parent: bool,
 }
 
+impl Plan<'_> {
+    /// Whether init is under its filter already when it is created: who answers for it is told then.
+    pub(crate) fn is_confined_early(&self) -> bool {
+        self.filter.is_some_and(Filter::notifies)
+    }
+}
+
 /// What of a container's process other processes in it have too, unless they say otherwise.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inherited {

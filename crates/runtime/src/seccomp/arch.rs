@@ -13,6 +13,31 @@ pub(super) enum Arch {
     Arm,
 }
 
+/// A word that is no architecture of the specification's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unknown;
+
+/// Architectures that no machine of ours is.
+const OTHERS: [&str; 17] = [
+    "MIPS",
+    "MIPS64",
+    "MIPS64N32",
+    "MIPSEL",
+    "MIPSEL64",
+    "MIPSEL64N32",
+    "PPC",
+    "PPC64",
+    "PPC64LE",
+    "S390",
+    "S390X",
+    "PARISC",
+    "PARISC64",
+    "RISCV64",
+    "LOONGARCH64",
+    "M68K",
+    "SH",
+];
+
 /// The bit of an x32 call's number (`__X32_SYSCALL_BIT`).
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
@@ -112,7 +137,7 @@ impl Arch {
     pub(super) const NATIVE: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
 
     /// From the specification's word; `None` for one that this machine cannot run.
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Result<Option<Self>, Unknown> {
         let arch = match word {
             "SCMP_ARCH_NATIVE" => Self::NATIVE,
             "SCMP_ARCH_X86_64" => Self::X86_64,
@@ -120,10 +145,11 @@ impl Arch {
             "SCMP_ARCH_X86" => Self::X86,
             "SCMP_ARCH_AARCH64" => Self::Aarch64,
             "SCMP_ARCH_ARM" => Self::Arm,
-            _ => return None,
+            word if OTHERS.contains(&word.strip_prefix("SCMP_ARCH_").unwrap_or_default()) => return Ok(None),
+            _ => return Err(Unknown),
         };
         let intel = matches!(arch, Self::X86_64 | Self::X32 | Self::X86);
-        (intel == (Self::NATIVE == Self::X86_64)).then_some(arch)
+        Ok((intel == (Self::NATIVE == Self::X86_64)).then_some(arch))
     }
 
     /// What the kernel calls it (`AUDIT_ARCH_…`, linux/audit.h).
@@ -168,6 +194,8 @@ mod tests {
         assert_eq!(number(Arch::X32, "socketcall"), None);
         assert_eq!(gathered("accept4"), Some(("socketcall", 18)));
         assert_eq!(gathered("shmctl"), Some(("ipc", 24)));
-        assert_eq!((Arch::parse("SCMP_ARCH_X86"), Arch::parse("SCMP_ARCH_ARM")), (Some(Arch::X86), None));
+        let parse = |word: &str| Arch::parse(&format!("SCMP_ARCH_{word}"));
+        assert_eq!((parse("X86"), parse("ARM"), parse("S390X")), (Ok(Some(Arch::X86)), Ok(None), Ok(None)));
+        assert_eq!((parse("NONE"), Arch::parse("")), (Err(Unknown), Err(Unknown)));
     }
 }

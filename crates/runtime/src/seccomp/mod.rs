@@ -13,7 +13,7 @@ mod program;
 mod stored;
 
 use crate::error::{Cannot, invalid};
-use arch::Arch;
+use arch::{Arch, Unknown};
 use program::{Block, Rule, Segment};
 use rustix::io::Errno;
 use sampan_sys::seccomp::{Instruction, MAX_INSTRUCTIONS, flag};
@@ -45,8 +45,13 @@ impl Filter {
     pub(crate) fn compile(profile: &Seccomp) -> Result<Self> {
         check(profile)?;
         let mut architectures = vec![Arch::NATIVE];
-        for arch in profile.architectures.iter().filter_map(|word| Arch::parse(word)) {
-            if !architectures.contains(&arch) {
+        for word in &profile.architectures {
+            let arch = Arch::parse(word).map_err(|Unknown| {
+                let why = format!("{word:?} is no architecture");
+                invalid("invalid seccomp profile", why)
+            })?;
+            // One of another machine's has no calls here.
+            if let Some(arch) = arch.filter(|arch| !architectures.contains(arch)) {
                 architectures.push(arch);
             }
         }
