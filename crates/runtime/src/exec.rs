@@ -41,6 +41,8 @@ pub struct Exec {
     pub start_time: u64,
     /// The terminal's master, where one was asked for.
     pub console: Option<OwnedFd>,
+    /// What was passed over, in words for the user.
+    pub warnings: Vec<String>,
 }
 
 /// What a process's description has no word for.
@@ -152,7 +154,7 @@ pub(crate) fn run(
         // The first failure is the one to tell.
         let _ = reap(&child.pidfd);
     })?;
-    accompany(&outer, &channel, child)
+    accompany(&outer, &channel, child).map(|exec| Exec { warnings, ..exec })
 }
 
 /// The runtime's side, and what only it may set.
@@ -174,7 +176,7 @@ fn accompany(outer: &Outer<'_>, channel: &Channel, child: Child) -> Result<Exec>
     };
     let start_time =
         sampan_sys::process::start_time(child.pid).cannot(|| "read a process's start time".into())?;
-    Ok(Exec { pid: child.pid, pidfd: child.pidfd, start_time, console })
+    Ok(Exec { pid: child.pid, pidfd: child.pidfd, start_time, console, warnings: Vec::new() })
 }
 
 impl Outer<'_> {

@@ -86,6 +86,7 @@ fn run(call: &Call, words: &Words) -> Result<ExitCode> {
         cgroup: SubGroups::parse(&words.all("cgroup").collect::<Vec<_>>())?,
     };
     let exec = held.container.exec(&process, stdio(&process, detached), &options).map_err(not_started)?;
+    exec.warnings.iter().for_each(|warning| call.log.warning(warning));
     // It has joined: what happens to the container happens to it.
     held.place.unlock();
     let told = outlets.console(exec.console).and_then(|console| {
