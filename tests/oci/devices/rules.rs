@@ -172,5 +172,4 @@ macro_rules! refused {
 refused! {
     a_rule_of_an_unknown_kind_is_refused: { "allow": true, "type": "x", "major": 1, "minor": 1, "access": "r" };
     a_rule_of_an_unknown_access_is_refused: { "allow": true, "type": "c", "major": 1, "minor": 1, "access": "z" };
-    a_rule_without_access_is_refused: { "allow": true, "type": "c", "major": 1, "minor": 1 };
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// The folders of a root file system; `/tmp` is world-writable.
@@ -107,7 +108,10 @@ pub(super) fn rootfs(path: &Path) {
     std::fs::write(path.join("etc/passwd"), PASSWD).expect("passwd");
     std::fs::write(path.join("etc/group"), GROUP).expect("group");
     let bin = path.join("bin");
-    std::fs::copy(busybox(), bin.join("busybox")).expect("a copy of busybox");
+    // By a process of its own: a descriptor of ours that writes would be inherited by what another case starts at that moment, and
+    // a program that somebody writes to cannot be run.
+    let copied = Command::new("cp").arg(busybox()).arg(&bin).status().expect("cp can be run");
+    assert!(copied.success(), "a copy of busybox");
     for name in APPLETS {
         symlink("busybox", bin.join(name)).expect("a name of busybox");
     }
