@@ -109,7 +109,7 @@ mod tests {
         assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
         let refused = set_attributes(pid, &Attributes { policy: 99, ..Attributes::default() });
         assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EINVAL));
-        assert_eq!(set_io_priority(pid, 9, 0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(set_io_priority(pid, 4, 0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         assert_eq!(set_processors(pid, &[0]).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         child.kill().unwrap();
         child.wait().unwrap();
