@@ -223,7 +223,7 @@ impl Case {
     #[track_caller]
     pub(crate) fn run_piped(&self) -> (i32, String) {
         let mut command = self.bundled("run", &[]);
-        command.stdout(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = self.spawn(command);
         let code = self.reap(&mut child);
         let mut text = String::new();
