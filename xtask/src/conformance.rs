@@ -6,8 +6,8 @@ mod hugetlb;
 mod page;
 mod suite;
 
-use behind::Behind;
-use suite::Verdicts;
+pub(crate) use behind::Behind;
+pub(crate) use suite::Verdicts;
 
 use crate::args::Group;
 use crate::artifacts::{self, Artifact};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// One runtime and how it fared.
 #[derive(Debug)]
-struct Column {
+pub(crate) struct Column {
     /// `runc`, `crun` or `sampan`.
     pub(crate) name: String,
     /// The first line of what it says of its version.
@@ -37,11 +37,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<u8> {
         bail!("the suite makes containers for root: run `cargo xtask conformance` as root");
     }
     setup::run(&[Group::Test])?;
-    let [_, shim] = artifacts::programs(&["--quiet"])?;
-    let built =
-        artifacts::build(&["test", "--quiet", "--package", "sampan-tests", "--test", "oci", "--no-run"])?;
-    let suite = built.iter().find(|artifact| artifact.name == "oci").context("cargo built no suite")?;
-    let columns = side_by_side(suite, &shim, filter)?;
+    let shim = built("sampan-shim", &["build", "--quiet", "--package", "sampan-shim"])?;
+    let suite = built("oci", &["test", "--quiet", "--package", "sampan-tests", "--test", "oci", "--no-run"])?;
+    let columns = side_by_side(&suite, &shim.path, filter)?;
     let behind = Behind::read()?;
     println!("{}", page::summary(&columns));
     if filter.is_none() {
@@ -56,8 +54,14 @@ pub(crate) fn run(filter: Option<&str>) -> Result<u8> {
     Ok(u8::from(!complaints.is_empty()))
 }
 
+/// The executable of this name that a call of cargo builds.
+fn built(name: &str, words: &[&str]) -> Result<Artifact> {
+    let all = artifacts::build(words)?;
+    all.into_iter().find(|artifact| artifact.name == name).with_context(|| format!("cargo built no `{name}`"))
+}
+
 /// The verdicts of runc, crun and, last, ours.
-fn side_by_side(suite: &Artifact, shim: &Path, filter: Option<&str>) -> Result<Vec<Column>> {
+pub(crate) fn side_by_side(suite: &Artifact, shim: &Path, filter: Option<&str>) -> Result<Vec<Column>> {
     let _hugetlb = hugetlb::ensure()?;
     let mut columns = Vec::new();
     for peer in peers::ensure()? {
@@ -76,6 +80,11 @@ fn side_by_side(suite: &Artifact, shim: &Path, filter: Option<&str>) -> Result<V
     let version = format!("sampan {}", env!("CARGO_PKG_VERSION"));
     columns.push(Column { name: "sampan".to_owned(), version, verdicts, from_cache: false });
     Ok(columns)
+}
+
+/// The table of areas, for a person.
+pub(crate) fn summary(columns: &[Column]) -> String {
+    page::summary(columns)
 }
 
 /// A runtime's words for the environment of the suite.

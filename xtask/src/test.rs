@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must pass, on this host and in the VM.
 
 mod host;
+mod oci;
 mod vm_lane;
 
 use crate::args::{Group, Lane};
@@ -23,10 +24,12 @@ struct Built {
     /// `sampan`, with `sampan-shim` beside it.
     sampan: PathBuf,
     shim: PathBuf,
-    /// The programs of all tests but the end-to-end suite.
+    /// The programs of all tests but the suites below.
     tests: Vec<Artifact>,
     /// The end-to-end suite.
     e2e: Artifact,
+    /// The conformance suite of the OCI runtime.
+    oci: Artifact,
     /// The folder of the images for tests.
     images: PathBuf,
 }
@@ -68,7 +71,8 @@ fn all(steps: &mut Steps, total: &mut Outcome, lane: Lane, filter: Option<&str>)
     if lane != Lane::Vm {
         let outcome = host::tests(steps, &built, filter)?;
         *total += outcome;
-        let outcome = host::e2e(steps, &built, filter)?;
+        let mut outcome = host::e2e(steps, &built, filter)?;
+        outcome += oci::on_host(steps, &built, filter)?;
         both.push(outcome);
     }
     if lane != Lane::Host {
@@ -136,9 +140,11 @@ fn build(steps: &mut Steps) -> Result<Built> {
     let e2e = tests.iter().find(|test| is_e2e(test)).cloned().context("cargo built no end-to-end suite")?;
     // `cargo test` gives the programs as well, those that tests of the same package run.
     let is_test = |artifact: &Artifact| artifact.path.parent().is_some_and(|folder| folder.ends_with("deps"));
-    let is_suite = |artifact: &Artifact| is_e2e(artifact) || artifact.name == "oci";
-    let tests = tests.into_iter().filter(|test| is_test(test) && !is_suite(test)).collect();
-    Ok(Built { sampan, shim, tests, e2e, images })
+    let is_oci = |artifact: &Artifact| artifact.name == oci::SCOPE;
+    let oci = tests.iter().find(|test| is_oci(test)).cloned().context("cargo built no conformance suite")?;
+    let is_of_crate = |artifact: &Artifact| is_test(artifact) && !is_e2e(artifact) && !is_oci(artifact);
+    let tests = tests.into_iter().filter(is_of_crate).collect();
+    Ok(Built { sampan, shim, tests, e2e, oci, images })
 }
 
 /// Examples in the documentation of the crates.

@@ -80,6 +80,18 @@ impl Verdicts {
         }
     }
 
+    /// The same as an outcome of tests, with `scope` before each name.
+    pub(crate) fn outcome(&self, scope: &str) -> Outcome {
+        let names = |set: &BTreeSet<String>| set.iter().map(|name| format!("{scope}::{name}")).collect();
+        let skipped = self.skipped.iter().map(|(name, reason)| (format!("{scope}::{name}"), reason.clone()));
+        Outcome {
+            passed: names(&self.passed),
+            failed: names(&self.failed),
+            skipped: skipped.collect(),
+            flaky: names(&self.flaky),
+        }
+    }
+
     /// One line about it.
     pub(crate) fn short(&self) -> String {
         let flaky = self.flaky.iter().cloned().collect::<Vec<_>>().join(", ");
