@@ -49,6 +49,11 @@ pub(crate) const PACKAGES: &[Package] = &[
         why: "makes system calls fail in turn, to test every error's way",
     },
     Package {
+        name: "conmon",
+        groups: &[Test],
+        why: "drives our OCI runtime as podman and CRI-O have it driven",
+    },
+    Package {
         name: "patchelf",
         groups: &[Test],
         why: "ties runc and crun of a newer Debian to the libraries that come with them",
