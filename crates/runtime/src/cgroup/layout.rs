@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Where the hierarchies are mounted by convention of every distribution.
-const ROOT: &str = "/sys/fs/cgroup";
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 
 /// The hierarchies of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

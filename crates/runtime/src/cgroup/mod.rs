@@ -21,7 +21,7 @@ mod v1;
 mod v2;
 
 pub(crate) use entry::Entry;
-pub(crate) use layout::{Hierarchy, Layout};
+pub(crate) use layout::{Hierarchy, Layout, ROOT};
 pub use oom::{OomEvent, OomWatch};
 pub use record::{CgroupDriver, CgroupRecord};
 pub use stats::{

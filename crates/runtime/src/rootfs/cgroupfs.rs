@@ -11,13 +11,13 @@ use super::{
     trees,
 };
 use crate::{
-    cgroup::{Hierarchy, Layout},
+    cgroup::{Hierarchy, Layout, ROOT},
     error::Cannot,
 };
 use rustix::{fs::Mode, mount::MoveMountFlags};
 use sampan_sys::mount::{Attr, Change};
 use sampan_types::{ErrorKind, Result, spec::Mount};
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, path::Path};
 
 /// What there is to mount.
 #[derive(Debug)]
@@ -54,19 +54,25 @@ impl Hierarchies<'_> {
 /// The version 2 hierarchy.
 pub(crate) fn unified(hierarchies: &Hierarchies<'_>, options: &Options<'_>) -> Result<OwnedFd> {
     let attr = options.attributes.of_new();
-    let Some(hierarchy) = &hierarchies.layout.unified else { return version_2(options, attr) };
-    let bound = match hierarchies.bound(hierarchy)? {
+    let known = hierarchies.layout.unified.as_ref();
+    let tree = match known.map(|hierarchy| hierarchies.bound(hierarchy)).transpose()?.flatten() {
         Some(bound) => bound,
-        None => match version_2(options, attr) {
-            // Without a namespace of its own a user namespace may only look at the host's.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                trees::clone(&hierarchy.mount, Bind::All)?
-            }
-            made => return made,
-        },
+        None => {
+            let mount = known.map_or(Path::new(ROOT), |hierarchy| &hierarchy.mount);
+            or_the_hosts(mount, version_2(options, attr))?
+        }
     };
-    dress(&bound, attr, false)?;
-    Ok(bound)
+    dress(&tree, attr, false)?;
+    Ok(tree)
+}
+
+/// A hierarchy that could be mounted, or the host's mount: without a control group namespace of its own, or a group, an ordinary
+/// user may only look at that one.
+fn or_the_hosts(mount: &Path, made: Result<OwnedFd>) -> Result<OwnedFd> {
+    match made {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => trees::clone(mount, Bind::All),
+        made => made,
+    }
 }
 
 /// Version 1: a tmpfs with a directory for each hierarchy, and one for version 2 in the hybrid layout.
@@ -87,7 +93,9 @@ pub(crate) fn mount_hierarchies(
     for hierarchy in &hierarchies.layout.v1 {
         match hierarchies.bound(hierarchy)? {
             Some(tree) => place(&filled, hierarchy.name(), &tree)?,
-            None if hierarchies.namespace => place(&filled, hierarchy.name(), &version_1(hierarchy)?)?,
+            None if hierarchies.namespace => {
+                place(&filled, hierarchy.name(), &or_the_hosts(&hierarchy.mount, version_1(hierarchy))?)?;
+            }
             None => continue,
         }
         link_controllers(&filled, hierarchy.name())?;
@@ -96,7 +104,8 @@ pub(crate) fn mount_hierarchies(
         match hierarchies.bound(hierarchy)? {
             Some(tree) => place(&filled, "unified", &tree)?,
             None if hierarchies.namespace => {
-                place(&filled, "unified", &Filesystem::open("cgroup2")?.mount(Attr::default())?)?;
+                let made = Filesystem::open("cgroup2")?.mount(Attr::default());
+                place(&filled, "unified", &or_the_hosts(&hierarchy.mount, made)?)?;
             }
             None => {}
         }
