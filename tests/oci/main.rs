@@ -9,6 +9,7 @@
 mod support;
 
 mod capabilities;
+mod checkpoint;
 mod commands;
 mod descriptors;
 mod devices;

@@ -10,6 +10,12 @@ fn probe() {
             use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
             openat2(CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop)
         }
+        "lock" => {
+            let file = std::fs::File::create("/tmp/lock").expect("a file");
+            file.lock().expect("a lock");
+            std::thread::sleep(std::time::Duration::from_secs(1000));
+            Ok(())
+        }
         "ready" => {
             let path = std::env::var_os("NOTIFY_SOCKET").expect("a socket for readiness");
             let socket = std::os::unix::net::UnixDatagram::unbound().expect("a socket");

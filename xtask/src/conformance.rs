@@ -64,19 +64,20 @@ fn built(name: &str, words: &[&str]) -> Result<Artifact> {
 pub(crate) fn side_by_side(suite: &Artifact, shim: &Path, filter: Option<&str>) -> Result<Vec<Column>> {
     let _hugetlb = hugetlb::ensure()?;
     let mut columns = Vec::new();
-    for peer in peers::ensure()? {
+    let peers = peers::ensure()?;
+    for peer in peers.runtimes {
         let known = if filter.is_none() { cached::read(&peer)? } else { None };
         let from_cache = known.is_some();
         let verdicts = match known {
             Some(verdicts) => verdicts,
-            None => suite::run(suite, &words(&[&peer.program]), peer.name, filter)?,
+            None => suite::run(suite, &words(&[&peer.program]), peer.name, &peers.criu, filter)?,
         };
         if filter.is_none() && !from_cache {
             cached::write(&peer, &verdicts)?;
         }
         columns.push(Column { name: peer.name.to_owned(), version: peer.version, verdicts, from_cache });
     }
-    let verdicts = suite::run(suite, &words(&[shim, Path::new("oci")]), "sampan", filter)?;
+    let verdicts = suite::run(suite, &words(&[shim, Path::new("oci")]), "sampan", &peers.criu, filter)?;
     let version = format!("sampan {}", env!("CARGO_PKG_VERSION"));
     columns.push(Column { name: "sampan".to_owned(), version, verdicts, from_cache: false });
     Ok(columns)

@@ -1,6 +1,7 @@
 //! The peers that our OCI runtime is held against: the newest runc and crun that the machine's Debian mirror has.
 //!
-//! They are unpacked with their libraries into `.cache/peers/<suite>`, never installed: the machine's own packages stay as they are.
+//! They are unpacked with their libraries into `.cache/peers/<suite>`, never installed: the machine's own packages stay as they are. So is CRIU,
+//! which all of them need for checkpoints: one that is older than the kernel does not work.
 
 use crate::{mirror, repo, run};
 use anyhow::{Context as _, Result};
@@ -11,10 +12,16 @@ use std::process::Command;
 const SUITES: &[&str] = &["forky", "trixie"];
 
 /// Raised whenever the recipe below changes, so that older copies are made anew.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// The programs, in the order in which the table has them: name, and path in the package.
 const PROGRAMS: &[(&str, &str)] = &[("runc", "usr/sbin/runc"), ("crun", "usr/bin/crun")];
+
+/// CRIU's path in its package.
+const CRIU: &str = "usr/sbin/criu";
+
+/// A folder that has CRIU alone, for `PATH`.
+const CRIU_FOLDER: &str = "path";
 
 /// An OCI runtime that is not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +34,16 @@ pub(crate) struct Peer {
     pub(crate) version: String,
 }
 
+/// The peers, and what they need.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) runtimes: Vec<Peer>,
+    /// The folder of CRIU's program.
+    pub(crate) criu: PathBuf,
+}
+
 /// Gives the peers, unpacking them if they are not there.
-pub(crate) fn ensure() -> Result<Vec<Peer>> {
+pub(crate) fn ensure() -> Result<Peers> {
     let folder = repo::cache("peers")?;
     let _others_wait = repo::lock("peers")?;
     let mut failures = Vec::new();
@@ -36,11 +51,17 @@ pub(crate) fn ensure() -> Result<Vec<Peer>> {
         let place = folder.join(suite);
         let made = if is_made(&place) { Ok(()) } else { unpack(suite, &folder, &place) };
         match made {
-            Ok(()) => return PROGRAMS.iter().map(|(name, path)| peer(name, &place.join(path))).collect(),
+            Ok(()) => {
+                let runtimes = PROGRAMS.iter().map(|(name, path)| peer(name, &place.join(path)));
+                return Ok(Peers {
+                    runtimes: runtimes.collect::<Result<_>>()?,
+                    criu: place.join(CRIU_FOLDER),
+                });
+            }
             Err(error) => failures.push(format!("{suite}: {error:#}")),
         }
     }
-    anyhow::bail!("cannot get runc and crun from the mirror: {}", failures.join("; "))
+    anyhow::bail!("cannot get runc, crun and criu from the mirror: {}", failures.join("; "))
 }
 
 fn mark(place: &Path) -> PathBuf {
@@ -56,10 +77,10 @@ fn unpack(suite: &str, folder: &Path, place: &Path) -> Result<()> {
     if place.exists() {
         std::fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))?;
     }
-    println!("peers: unpacking runc and crun of Debian's {suite} into {} …", place.display());
+    println!("peers: unpacking runc, crun and criu of Debian's {suite} into {} …", place.display());
     let mut command = Command::new("mmdebstrap");
     command
-        .args(["--variant=extract", "--mode=root", "--format=directory", "--include=runc,crun"])
+        .args(["--variant=extract", "--mode=root", "--format=directory", "--include=runc,crun,criu"])
         .arg(r#"--aptopt=Apt::Install-Recommends "false""#)
         // A mirror may be a copy of an older day, as this machine's own apt configuration expects.
         .arg(r#"--aptopt=Acquire::Check-Valid-Until "false""#)
@@ -69,12 +90,16 @@ fn unpack(suite: &str, folder: &Path, place: &Path) -> Result<()> {
     run::logged(&mut command, &folder.join(format!("{suite}.log")))?;
     let libraries = place.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
     let loader = loader(&libraries)?;
-    for (_, path) in PROGRAMS {
+    for path in PROGRAMS.iter().map(|(_, path)| *path).chain([CRIU]) {
         // The older kind of run path holds for the libraries' own libraries too.
         let mut patch = Command::new("patchelf");
         patch.args(["--force-rpath", "--set-rpath"]).arg(&libraries);
         run::status(patch.arg("--set-interpreter").arg(&loader).arg(place.join(path)))?;
     }
+    let folder = place.join(CRIU_FOLDER);
+    std::fs::create_dir(&folder)
+        .and_then(|()| std::os::unix::fs::symlink(Path::new("..").join(CRIU), folder.join("criu")))
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     std::fs::write(mark(place), RECIPE).with_context(|| format!("cannot write to {}", place.display()))
 }
 

@@ -80,6 +80,12 @@ impl IdMaps {
         write_file(&format!("/proc/{pid}/gid_map"), &lines(&self.gids))
     }
 
+    /// These maps of groups, and users as they are.
+    pub(crate) fn groups_alone(&self) -> Self {
+        let all = IdMapping { container_id: 0, host_id: 0, size: u32::MAX };
+        Self { uids: vec![all], gids: self.gids.clone() }
+    }
+
     /// A user namespace that has these maps and no process, for the mounts that map ids on their own.
     pub(crate) fn namespace(&self) -> Result<OwnedFd> {
         let child = sampan_sys::clone::clone(UnshareFlags::NEWUSER, None, || {

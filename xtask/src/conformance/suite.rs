@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// How each case ended, by its name (`area::case`).
@@ -24,7 +25,13 @@ pub(crate) struct Verdicts {
 const THREADS: &str = "4";
 
 /// Runs all cases, then those that failed once more, one after the other: a loaded machine is no failure of the runtime.
-pub(super) fn run(suite: &Artifact, words: &str, kind: &str, filter: Option<&str>) -> Result<Verdicts> {
+pub(super) fn run(
+    suite: &Artifact,
+    words: &str,
+    kind: &str,
+    criu: &Path,
+    filter: Option<&str>,
+) -> Result<Verdicts> {
     println!("conformance: {kind} …");
     let skips = tempfile::NamedTempFile::new().context("cannot create a list of skipped cases")?;
     let call = || {
@@ -33,6 +40,7 @@ pub(super) fn run(suite: &Artifact, words: &str, kind: &str, filter: Option<&str
             .current_dir(suite.manifest.parent().unwrap_or(repo::root()))
             .env("SAMPAN_OCI_RUNTIME", words)
             .env("SAMPAN_OCI_KIND", kind)
+            .env("SAMPAN_TEST_CRIU", criu)
             .env("SAMPAN_LANE", "host")
             .env("SAMPAN_TEST_SKIPS", skips.path());
         command

@@ -38,7 +38,7 @@ impl Container {
             check_parent(&images.path, parent)?;
         }
         let kind = if options.pre_dump { Kind::PreDump } else { Kind::Dump };
-        let service = Service::start(&program, Surroundings::default(), &images, || Ok(()))?;
+        let service = Service::start(&program, Surroundings::default(), || images.open())?;
         check_features(&service, options)?;
         let request = words::request_with(kind, &self.options(bundle, options, &service)?);
         if !options.pre_dump {

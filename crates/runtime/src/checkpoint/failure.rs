@@ -19,8 +19,13 @@ pub(super) fn of(kind: Kind, answer: &Answer, service: &Service, log: &Path) -> 
     let error =
         Error::new(ErrorKind::Internal, format!("criu failed: type {} errno {}", kind.name(), answer.errno));
     let text = std::fs::read(log).unwrap_or_default();
-    let lines = quoted(&String::from_utf8_lossy(&text));
-    let why = if lines.is_empty() { answer.message.clone() } else { lines.join("; ") };
+    let mut lines = quoted(&String::from_utf8_lossy(&text));
+    // One that says nothing has died.
+    let died = answer.kind == 0;
+    if (died || lines.is_empty()) && !answer.message.is_empty() {
+        lines.push(answer.message.clone());
+    }
+    let why = lines.join("; ");
     let error = if why.is_empty() { error } else { error.because(why) };
     error.hint(format!("criu {} has written more to {}", service.version(), log.display()))
 }

@@ -1,14 +1,18 @@
 //! The directories of a checkpoint: images, work files, the parent's images.
 
 use super::options::Criu;
-use crate::error::{Cannot, invalid};
+use crate::{
+    error::{Cannot, invalid},
+    rootfs::{options::Bind, trees},
+};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
+use sampan_sys::mount::Change;
 use sampan_types::{Error, ErrorKind, Result};
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -35,15 +39,54 @@ impl Images {
         Ok(Self { path: criu.images.clone(), work: criu.work.clone() })
     }
 
-    /// Opens them, the images first; CRIU takes those for work too where there are no others.
-    pub(super) fn open(&self) -> Result<Vec<OwnedFd>> {
-        std::iter::once(&self.path).chain(&self.work).map(|path| open(path)).collect()
+    /// Opens them for CRIU, in whose process this runs: the images, and what is worked in.
+    pub(super) fn open(&self) -> Result<[OwnedFd; 2]> {
+        Ok([open(&self.path)?, self.open_work()?])
+    }
+
+    /// The same for a container that has a user namespace. Its processes read images first as the runtime's user and later as their
+    /// own root, so they are let in by the group that they are seen to have: `userns` maps groups as the container's does.
+    pub(super) fn open_for(&self, userns: &OwnedFd) -> Result<[OwnedFd; 2]> {
+        let_group_read(&self.path)?;
+        let tree = trees::clone(&self.path, Bind::One)?;
+        Change { idmap: Some(userns.as_fd()), ..Change::default() }.apply(&tree).map_err(|error| {
+            let what = format!("cannot show {} to the container's user namespace", self.path.display());
+            match Errno::from_io_error(&error) {
+                Some(Errno::INVAL) => Error::new(ErrorKind::Unsupported, what)
+                    .because("this filesystem cannot map ids")
+                    .hint("keep the images on ext4, xfs, btrfs, or tmpfs from Linux 6.3 on"),
+                _ => Error::io(what, error),
+            }
+        })?;
+        // A copy that stays open at `execve`.
+        let tree = rustix::io::dup(&tree).cannot(|| "pass the images on".into())?;
+        Ok([tree, self.open_work()?])
+    }
+
+    fn open_work(&self) -> Result<OwnedFd> {
+        open(self.work.as_ref().unwrap_or(&self.path))
     }
 
     /// Where CRIU writes a log of this name.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.work.as_ref().unwrap_or(&self.path).join(name)
     }
+}
+
+/// CRIU makes images for their owner alone.
+fn let_group_read(path: &Path) -> Result<()> {
+    let change = |path: &Path, mode| {
+        rustix::fs::chmod(path, Mode::from_raw_mode(mode))
+            .cannot(|| format!("change the mode of {}", path.display()))
+    };
+    let listed = || format!("list {}", path.display());
+    for entry in std::fs::read_dir(path).cannot(listed)? {
+        let entry = entry.cannot(listed)?;
+        if entry.file_type().cannot(listed)?.is_file() {
+            change(&entry.path(), 0o640)?;
+        }
+    }
+    change(path, 0o750)
 }
 
 /// Pages in the clear: for the caller alone.
@@ -103,6 +146,6 @@ mod tests {
         assert_eq!(Images::find(&criu).unwrap_err().kind(), ErrorKind::NotFound);
         let made = Images::make(&criu).unwrap();
         assert_eq!(made.log("dump.log"), criu.images.join("dump.log"));
-        assert_eq!(Images::make(&criu).unwrap().open().unwrap().len(), 1);
+        Images::make(&criu).unwrap().open().unwrap();
     }
 }

@@ -23,16 +23,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Has the root filesystem as a mount of its own at `scratch`, as CRIU wants it, with all mount points.
-pub(super) fn prepare(described: &Described<'_>, root: &Path, scratch: &Path) -> Result<()> {
+/// Keeps what is mounted from here on away from the host: the calling process has a mount namespace of its own.
+pub(super) fn separate() -> Result<()> {
     let all = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", all).cannot(|| "separate the mounts from the host's".into())?;
+    rustix::mount::mount_change("/", all).cannot(|| "separate the mounts from the host's".into())
+}
+
+/// Has the root filesystem as a mount of its own at `scratch`, as CRIU wants it, with all mount points.
+pub(super) fn prepare(described: &Described<'_>, root: &Path, read_only: bool, scratch: &Path) -> Result<()> {
     let tree = attach(root, scratch)?;
     make_all(described, &tree, root)?;
     // CRIU mounts everything itself.
     rustix::mount::unmount(scratch, UnmountFlags::DETACH)
         .cannot(|| format!("unmount {}", scratch.display()))?;
-    attach(root, scratch).map(drop)
+    let tree = attach(root, scratch)?;
+    // CRIU before 4.2 takes the root as it finds it.
+    if read_only { trees::seal(&tree).cannot(|| "make the root filesystem read-only".into()) } else { Ok(()) }
 }
 
 fn attach(root: &Path, scratch: &Path) -> Result<OwnedFd> {

@@ -22,8 +22,15 @@ use crate::{
     process::{Inherited, stdio},
     setup::{Root, Setup},
 };
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sampan_types::{Error, ErrorKind, Result, spec::Status};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use sampan_sys::netns;
+use sampan_types::{
+    Error, ErrorKind, Result,
+    spec::{NamespaceKind, Status},
+};
 use std::{
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -138,13 +145,21 @@ impl Work<'_> {
         stdio::give(self.stdio, setup.process.user.uid, setup.maps.as_ref())?;
         let outer = self.outer_namespaces()?;
         let entry = self.cgroup.entry()?;
+        let readers = setup.maps.as_ref().filter(|_| setup.has_user_namespace());
+        let readers = readers.map(|maps| maps.groups_alone().namespace()).transpose()?;
+        let read_only = setup.bundle.spec.root.as_ref().is_some_and(|root| root.readonly);
         // Its mounts are nobody else's, and gone with it, also when it is killed.
         let surroundings = Surroundings { own_mounts: true, group: Some((self.cgroup, &entry)) };
-        let service = Service::start(program, surroundings, self.images, || {
+        let service = Service::start(program, surroundings, || {
             if let Stdio::Fds(fds) = self.stdio {
                 stdio::place(fds)?;
             }
-            mount_points::prepare(&described, self.root, &self.restore.scratch)
+            mount_points::separate()?;
+            mount_points::prepare(&described, self.root, read_only, &self.restore.scratch)?;
+            match &readers {
+                Some(userns) => self.images.open_for(userns),
+                None => self.images.open(),
+            }
         })?;
         let request = words::request_with(Kind::Restore, &self.options(&described, &service, &outer)?);
         drop(outer);
@@ -209,7 +224,12 @@ impl Work<'_> {
 
     fn notified(&self, answer: &Answer, mut fds: Vec<OwnedFd>, found: &mut Found) -> Result<()> {
         match answer.script.as_str() {
-            "setup-namespaces" => create::run_hooks(self.setup, answer.script_pid),
+            "setup-namespaces" => {
+                if self.setup.namespaces.makes(NamespaceKind::Network) {
+                    bring_loopback_up(answer.script_pid)?;
+                }
+                create::run_hooks(self.setup, answer.script_pid)
+            }
             "post-restore" => {
                 found.process = Some(open(answer.script_pid)?);
                 Ok(())
@@ -221,6 +241,16 @@ impl Work<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// As a new container has it. Connections through it are restored later.
+fn bring_loopback_up(pid: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/ns/net");
+    let netns = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .cannot(|| format!("open {path}"))?;
+    netns::enter(netns, netns::bring_loopback_up)
+        .cannot(|| "join the network namespace".into())?
+        .cannot(|| "bring the loopback link up".into())
 }
 
 /// What notifications bring.

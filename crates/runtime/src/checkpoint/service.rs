@@ -1,7 +1,6 @@
 //! CRIU at work: `criu swrk`, which takes one request on a socket, tells of the points it reaches, and ends.
 
 use super::{
-    images::Images,
     program,
     wire::Message,
     words::{self, Answer, Features, Kind, Version},
@@ -60,15 +59,15 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts it, and asks for its version. `prepare` is run in its process before.
+    /// Starts it, and asks for its version. `prepare` is run in its process before, and gives the directories of the images and of its
+    /// work, which stay open.
     ///
     /// CRIU takes numbers of descriptors for those of who has made the socket, and works in the directory of its images. That has to be of its
     /// own mount namespace; so socket and directories are made in its process.
     pub(super) fn start(
         program: &Path,
         surroundings: Surroundings<'_>,
-        images: &Images,
-        prepare: impl Fn() -> Result<()>,
+        prepare: impl Fn() -> Result<[OwnedFd; 2]>,
     ) -> Result<Self> {
         let (channel, reporter) = Channel::pair()?;
         let namespaces = if surroundings.own_mounts { UnshareFlags::NEWNS } else { UnshareFlags::empty() };
@@ -78,8 +77,8 @@ impl Service {
             init::report(&reporter, || {
                 sampan_sys::signal::reset();
                 entry.map_or(Ok(()), Entry::enter)?;
-                prepare()?;
-                Err(serve(program, images, &reporter)?)
+                let directories = prepare()?;
+                Err(serve(program, &directories, &reporter)?)
             })
         })
         .cannot(|| format!("start {}", program.display()))?;
@@ -104,7 +103,7 @@ impl Service {
         Ok(service)
     }
 
-    /// The numbers of its directories in its process: the images', and where there is another one the work's.
+    /// The numbers of its directories in its process: of the images, and of its work.
     pub(super) fn directories(&self) -> &[i32] {
         &self.directories
     }
@@ -138,6 +137,11 @@ impl Service {
         loop {
             let (answer, fds) = match self.receive() {
                 Ok(received) => received,
+                // What it has written to its log may say why.
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let message = error.causes().join(": ");
+                    return failure.map_or(Ok(Answer { message, ..Answer::default() }), Err);
+                }
                 Err(error) => return Err(failure.unwrap_or(error)),
             };
             if answer.kind != Kind::Notify as i64 {
@@ -205,12 +209,11 @@ impl Drop for Service {
 }
 
 /// In the process that is to be CRIU: comes back only with the reason why it does not run.
-fn serve(program: &Path, images: &Images, reporter: &Channel) -> Result<Error> {
+fn serve(program: &Path, directories: &[OwnedFd; 2], reporter: &Channel) -> Result<Error> {
     let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .cannot(|| "make a socket pair".into())?;
     // A copy that stays open at `execve`.
     let theirs = rustix::io::dup(&theirs).cannot(|| "pass a socket on".into())?;
-    let directories = images.open()?;
     let numbers = directories.iter().map(|directory| directory.as_raw_fd()).collect();
     let text = |bytes: &[u8]| CString::new(bytes).cannot(|| format!("call {}", program.display()));
     let number = theirs.as_raw_fd().to_string();
