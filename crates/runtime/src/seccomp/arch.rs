@@ -1,6 +1,6 @@
 //! Architectures as filters see them.
 
-use super::names::COLUMNS;
+use super::names::Call;
 
 /// One architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,54 +84,6 @@ pub(super) const X32_OWN: [&str; 36] = [
     "pwritev2",
 ];
 
-/// Calls that 32-bit x86 also makes through `socketcall`, whose first argument is 1 for the first (linux/net.h).
-const SOCKET_CALLS: [&str; 20] = [
-    "socket",
-    "bind",
-    "connect",
-    "listen",
-    "accept",
-    "getsockname",
-    "getpeername",
-    "socketpair",
-    "send",
-    "recv",
-    "sendto",
-    "recvfrom",
-    "shutdown",
-    "setsockopt",
-    "getsockopt",
-    "sendmsg",
-    "recvmsg",
-    "accept4",
-    "recvmmsg",
-    "sendmmsg",
-];
-
-/// Calls that it also makes through `ipc`, with the first argument's lower half (linux/ipc.h).
-const IPC_CALLS: [(&str, u64); 12] = [
-    ("semop", 1),
-    ("semget", 2),
-    ("semctl", 3),
-    ("semtimedop", 4),
-    ("msgsnd", 11),
-    ("msgrcv", 12),
-    ("msgget", 13),
-    ("msgctl", 14),
-    ("shmat", 21),
-    ("shmdt", 22),
-    ("shmget", 23),
-    ("shmctl", 24),
-];
-
-/// The call through which 32-bit x86 may make another one, and its first argument then.
-pub(super) fn gathered(name: &str) -> Option<(&'static str, u64)> {
-    if let Some(index) = SOCKET_CALLS.iter().position(|own| *own == name) {
-        return Some(("socketcall", index as u64 + 1));
-    }
-    IPC_CALLS.iter().find(|(own, _)| *own == name).map(|(_, argument)| ("ipc", *argument))
-}
-
 impl Arch {
     /// The one this program is built for.
     pub(super) const NATIVE: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
@@ -167,15 +119,15 @@ impl Arch {
         !matches!(self, Self::X86 | Self::Arm)
     }
 
-    /// Its number of a call, from all of [`super::names::numbers`].
-    pub(super) fn number(self, numbers: [u32; COLUMNS]) -> Option<u32> {
+    /// Its number of a call.
+    pub(super) fn number(self, call: &Call) -> Option<u32> {
         let (column, bit) = match self {
             Self::X86_64 | Self::Aarch64 => (0, 0),
             Self::X32 => (1, X32_BIT),
             Self::Arm => (1, 0),
             Self::X86 => (2, 0),
         };
-        Some(numbers[column]).filter(|number| *number != super::names::NONE).map(|number| number | bit)
+        Some(call.numbers[column]).filter(|number| *number != super::names::NONE).map(|number| number | bit)
     }
 }
 
@@ -186,14 +138,12 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn numbers_of_each_architecture() {
-        let number = |arch: Arch, name: &str| names::numbers(name).and_then(|numbers| arch.number(numbers));
+        let number = |arch: Arch, name: &str| names::find(name).and_then(|call| arch.number(call));
         assert_eq!(number(Arch::X86_64, "execve"), Some(59));
         assert_eq!(number(Arch::X86, "execve"), Some(11));
         assert_eq!(number(Arch::X32, "execve"), Some(X32_BIT | 520));
         assert_eq!(number(Arch::X32, "read"), Some(X32_BIT));
         assert_eq!(number(Arch::X32, "socketcall"), None);
-        assert_eq!(gathered("accept4"), Some(("socketcall", 18)));
-        assert_eq!(gathered("shmctl"), Some(("ipc", 24)));
         let parse = |word: &str| Arch::parse(&format!("SCMP_ARCH_{word}"));
         assert_eq!((parse("X86"), parse("ARM"), parse("S390X")), (Ok(Some(Arch::X86)), Ok(None), Ok(None)));
         assert_eq!((parse("NONE"), Arch::parse("")), (Err(Unknown), Err(Unknown)));

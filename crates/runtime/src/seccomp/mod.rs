@@ -14,6 +14,7 @@ mod stored;
 
 use crate::error::{Cannot, invalid};
 use arch::{Arch, Unknown};
+use names::Call;
 use program::{Block, Rule, Segment};
 use rustix::io::Errno;
 use sampan_sys::seccomp::{Instruction, MAX_INSTRUCTIONS, flag};
@@ -169,24 +170,40 @@ fn nosys() -> u32 {
     Errno::NOSYS.raw_os_error() as u32
 }
 
-/// A call of an architecture that a rule names; with an argument, where it is made through another call.
+/// A call of an architecture that a rule names, in one word that sorts by numbers and then by rules: 32 bits for the number,
+/// 24 for the rule, 8 for the argument where it is made through another call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Named {
-    number: u32,
-    rule: usize,
-    gathered: Option<u64>,
+struct Named(u64);
+
+impl Named {
+    fn new(number: u32, rule: usize, gathered: Option<u8>) -> Self {
+        Self(u64::from(number) << 32 | (rule as u64) << 8 | u64::from(gathered.unwrap_or_default()))
+    }
+
+    fn number(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn rule(self) -> usize {
+        (self.0 >> 8 & 0xff_ffff) as usize
+    }
+
+    fn gathered(self) -> Option<u8> {
+        Some(self.0 as u8).filter(|argument| *argument != 0)
+    }
 }
 
 /// What the rules name, by architecture, in order of numbers and then of rules.
 fn calls(profile: &Seccomp, architectures: &[Arch]) -> Vec<Vec<Named>> {
-    let mut calls = vec![Vec::new(); architectures.len()];
+    let names = profile.syscalls.iter().map(|rule| rule.names.len()).sum();
+    let mut calls: Vec<Vec<Named>> = architectures.iter().map(|_| Vec::with_capacity(names)).collect();
     for (rule, syscalls) in profile.syscalls.iter().enumerate() {
         for name in &syscalls.names {
-            let Some(numbers) = names::numbers(name) else { continue };
+            let Some(call) = names::find(name) else { continue };
             for (arch, own) in architectures.iter().zip(&mut calls) {
-                own.extend(arch.number(numbers).map(|number| Named { number, rule, gathered: None }));
+                own.extend(arch.number(call).map(|number| Named::new(number, rule, None)));
                 if *arch == Arch::X86 {
-                    own.extend(through_another(name, syscalls, rule));
+                    own.extend(through_another(call, syscalls, rule));
                 }
             }
         }
@@ -197,10 +214,9 @@ fn calls(profile: &Seccomp, architectures: &[Arch]) -> Vec<Vec<Named>> {
 
 /// A rule about a call that can also be made through `socketcall` or `ipc` is about that as well, unless it looks at
 /// arguments: there they are in memory, out of a filter's sight.
-fn through_another(name: &str, syscalls: &SyscallRule, rule: usize) -> Option<Named> {
-    let (through, argument) = arch::gathered(name).filter(|_| syscalls.args.is_empty())?;
-    let number = names::numbers(through).and_then(|numbers| Arch::X86.number(numbers))?;
-    Some(Named { number, rule, gathered: Some(argument) })
+fn through_another(call: &Call, syscalls: &SyscallRule, rule: usize) -> Option<Named> {
+    let number = if call.by_ipc { names::IPC } else { names::SOCKETCALL };
+    (call.gathered != 0 && syscalls.args.is_empty()).then(|| Named::new(number, rule, Some(call.gathered)))
 }
 
 /// The calls of an architecture in order of their numbers, neighbours with one fate together.
@@ -209,15 +225,15 @@ fn segments(profile: &Seccomp, arch: Arch, calls: &[Named]) -> Vec<Segment> {
     let base = if arch == Arch::X32 { arch::X32_BIT } else { 0 };
     let mut segments = vec![Segment { start: base, rules: Vec::new(), value: default }];
     // 32-bit Arm has some of its own, far above those that all share.
-    let private = |named: &Named| arch == Arch::Arm && named.number >= arch::ARM_OWN;
+    let private = |named: &Named| arch == Arch::Arm && named.number() >= arch::ARM_OWN;
     let (shared, own) = calls.split_at(calls.partition_point(|named| !private(named)));
     name(&mut segments, profile, shared, default);
     let refuses = !matches!(profile.default_action, Action::Allow | Action::Log | Action::Trace);
-    let newest = shared.iter().rfind(|named| named.gathered.is_none()).filter(|_| refuses);
+    let newest = shared.iter().rfind(|named| named.gathered().is_none()).filter(|_| refuses);
     let beyond = match newest {
         Some(newest) => {
             let value = ERRNO | nosys();
-            push(&mut segments, Segment { start: newest.number + 1, rules: Vec::new(), value });
+            push(&mut segments, Segment { start: newest.number() + 1, rules: Vec::new(), value });
             value
         }
         None => default,
@@ -229,8 +245,8 @@ fn segments(profile: &Seccomp, arch: Arch, calls: &[Named]) -> Vec<Segment> {
 /// Adds the calls that rules name; those between them get `otherwise`.
 fn name(segments: &mut Vec<Segment>, profile: &Seccomp, calls: &[Named], otherwise: u32) {
     let default = value(profile.default_action, profile.default_errno_ret);
-    for named in calls.chunk_by(|one, other| one.number == other.number) {
-        let number = named[0].number;
+    for named in calls.chunk_by(|one, other| one.number() == other.number()) {
+        let number = named[0].number();
         let (rules, fate) = decisions(profile, named);
         push(segments, Segment { start: number, rules, value: fate.unwrap_or(default) });
         push(segments, Segment { start: number + 1, rules: Vec::new(), value: otherwise });
@@ -241,12 +257,12 @@ fn name(segments: &mut Vec<Segment>, profile: &Seccomp, calls: &[Named], otherwi
 fn decisions(profile: &Seccomp, named: &[Named]) -> (Vec<Rule>, Option<u32>) {
     let (mut rules, mut fate) = (Vec::new(), None);
     for named in named {
-        let rule = &profile.syscalls[named.rule];
+        let rule = &profile.syscalls[named.rule()];
         let value = value(rule.action, rule.errno_ret);
-        if let Some(argument) = named.gathered {
+        if let Some(argument) = named.gathered() {
             // The upper half of `ipc`'s is a version.
             let op = Operator::MaskedEqual;
-            let args = vec![SyscallArg { index: 0, value: 0xffff, value_two: argument, op }];
+            let args = vec![SyscallArg { index: 0, value: 0xffff, value_two: u64::from(argument), op }];
             rules.push(Rule { args, value });
         } else if rule.args.is_empty() {
             fate = fate.or(Some(value));
