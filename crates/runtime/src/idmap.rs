@@ -2,7 +2,10 @@
 
 mod unprivileged;
 
-use crate::error::{Cannot, invalid};
+use crate::{
+    error::{Cannot, invalid},
+    procfs,
+};
 use rustix::{
     fs::{Mode, OFlags},
     process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
@@ -10,7 +13,7 @@ use rustix::{
 };
 use sampan_sys::clone::Child;
 use sampan_types::{
-    Result,
+    Error, ErrorKind, Result,
     spec::{IdMapping, Linux},
 };
 use serde::{Deserialize, Serialize};
@@ -132,12 +135,15 @@ pub(crate) fn open_namespace(pid: i32, name: &str) -> Result<OwnedFd> {
         .cannot(|| format!("open the {name} namespace of process {pid}"))
 }
 
-/// Writes to a file of the kernel's, in one go.
+/// Writes to a file of the runtime's own `/proc`, in one go; refuses one that is none of the kernel's.
 pub(crate) fn write_file(path: &str, text: &str) -> Result<()> {
-    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(file, text.as_bytes()))
-        .map(drop)
-        .cannot(|| format!("write {:?} to {path}", text.trim_end()))
+    let what = || format!("write {:?} to {path}", text.trim_end());
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).cannot(what)?;
+    if !procfs::holds(&file).cannot(what)? {
+        return Err(Error::new(ErrorKind::PermissionDenied, format!("cannot {}", what()))
+            .because("it is no file of a proc filesystem"));
+    }
+    rustix::io::write(file, text.as_bytes()).map(drop).cannot(what)
 }
 
 fn outside(map: &[IdMapping], id: u32) -> Option<u32> {
@@ -167,6 +173,16 @@ mod tests {
         assert_eq!(outside(&map, 24), None, "beyond the last id there is");
         assert_eq!(lines(&map[..2]), "0 1000 1\n1 100000 10\n");
         assert_eq!(parse("         0       1000          1\n 1 100000 10\n"), map[..2]);
+    }
+
+    #[test]
+    fn only_the_kernel_s_files_are_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let error = write_file(path, "0 0 1\n").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write \"0 0 1\" to {path}"));
+        assert_eq!(error.causes(), ["it is no file of a proc filesystem"]);
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"");
     }
 
     #[test]

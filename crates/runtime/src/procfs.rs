@@ -3,11 +3,11 @@
 
 use crate::error::Cannot;
 use rustix::{
-    fs::{Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, StatFs},
+    fs::{Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags},
     io::Errno,
 };
 use sampan_types::{Error, ErrorKind, Result};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The inode of a proc filesystem's root (`PROC_ROOT_INO`).
 const ROOT_INODE: u64 = 1;
@@ -21,7 +21,7 @@ impl Proc {
     pub(crate) fn open() -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open("/proc", flags, Mode::empty()).cannot(|| "open /proc".into())?;
-        let genuine = is_proc(&rustix::fs::fstatfs(&root).cannot(|| "inspect /proc".into())?)
+        let genuine = holds(&root).cannot(|| "inspect /proc".into())?
             && rustix::fs::fstat(&root).is_ok_and(|stat| stat.st_ino == ROOT_INODE);
         match genuine {
             true => Ok(Self(root)),
@@ -51,8 +51,9 @@ impl Proc {
     }
 }
 
-fn is_proc(statfs: &StatFs) -> bool {
-    statfs.f_type == PROC_SUPER_MAGIC
+/// Whether a file is on a proc filesystem.
+pub(crate) fn holds(file: impl AsFd) -> rustix::io::Result<bool> {
+    rustix::fs::fstatfs(file).map(|statfs| statfs.f_type == PROC_SUPER_MAGIC)
 }
 
 #[cfg(test)]
