@@ -70,7 +70,9 @@ impl Layout {
                 // Named after all its controllers, or, behind a link, after one of them.
                 let name = controllers.trim_start_matches("name=");
                 let names = std::iter::once(name).chain(name.split(','));
-                if let Some(mount) = names.map(|name| root.join(name)).find(|mount| exists(mount)) {
+                // What is unmounted leaves its directory behind: one without the file of every group is none.
+                let is_mounted = |mount: &PathBuf| exists(&mount.join("tasks"));
+                if let Some(mount) = names.map(|name| root.join(name)).find(is_mounted) {
                     layout.v1.push(hierarchy(mount));
                 }
             }
@@ -141,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_hybrid_host() {
-        let layout = Layout::parse(HYBRID, Path::new("/c"), |path| path != Path::new("/c/gone"));
-        assert_eq!(layout.v1.len(), 2, "what is not mounted is left out");
+        let layout = Layout::parse(HYBRID, Path::new("/c"), |path| path != Path::new("/c/gone/tasks"));
+        assert_eq!(layout.v1.len(), 2, "an empty directory where one was mounted is left out");
         let (systemd, cpu) = (&layout.v1[0], &layout.v1[1]);
         assert_eq!((systemd.name(), systemd.mount.as_path()), ("systemd", Path::new("/c/systemd")));
         assert_eq!(cpu.directory("/x/y/"), Path::new("/c/cpu,cpuacct/x/y"));
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn joined_controllers_behind_a_link() {
-        let exists = |path: &Path| path == Path::new("/c/cpu");
+        let exists = |path: &Path| path == Path::new("/c/cpu/tasks");
         let layout = Layout::parse("2:cpuacct,cpu:/\n", Path::new("/c"), exists);
         assert_eq!(layout.v1[0].mount, Path::new("/c/cpu"));
     }
