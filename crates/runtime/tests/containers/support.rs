@@ -163,8 +163,11 @@ pub(crate) fn group(id: &str) -> String {
     format!("/sampan-test-{}/{id}", std::process::id())
 }
 
+/// Removes that one, and ends what failed tests have left in it.
 pub(crate) fn remove_cgroups() {
-    Cgroup::open(&format!("/sampan-test-{}", std::process::id())).unwrap().delete().unwrap();
+    let all = Cgroup::open(&format!("/sampan-test-{}", std::process::id())).unwrap();
+    all.kill_all().unwrap();
+    all.delete().unwrap();
 }
 
 fn hierarchies() -> Vec<PathBuf> {
