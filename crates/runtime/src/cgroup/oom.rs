@@ -61,22 +61,26 @@ impl OomWatch {
         Ok(Self { count: kills(directory), fd, directory: directory.to_path_buf() })
     }
 
-    /// What has happened since the last call; to be called when the descriptor is readable.
+    /// What has happened since the last call; nothing, when the descriptor is not readable.
     pub fn read(&mut self) -> Result<OomEvent> {
         let mut space = [MaybeUninit::<u8>::uninit(); 4096];
-        loop {
+        let raised = loop {
             match rustix::io::read(&self.fd, &mut space) {
                 Ok(_) if self.count.is_some() => {}
-                Ok(_) => break,
-                Err(Errno::AGAIN) => break,
+                Ok(_) => break true,
+                Err(Errno::AGAIN) => break false,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).cannot(|| format!("watch {}", self.directory.display())),
             }
-        }
+        };
         let Some(before) = self.count else {
             // The removal of the group raises the counter too.
-            let there = self.directory.join("cgroup.event_control").exists();
-            return Ok(if there { OomEvent::OutOfMemory } else { OomEvent::Ended });
+            let there = || self.directory.join("cgroup.event_control").exists();
+            return Ok(match raised {
+                false => OomEvent::Nothing,
+                true if there() => OomEvent::OutOfMemory,
+                true => OomEvent::Ended,
+            });
         };
         let Some(now) = kills(&self.directory) else { return Ok(OomEvent::Ended) };
         self.count = Some(now);

@@ -78,7 +78,10 @@ impl Hybrid {
         }
         // A new group has no processors and no memory nodes, and cannot be entered.
         if controllers.split(',').any(|own| own == "cpuset") {
-            made.iter().try_for_each(|directory| inherit_cpuset(directory))?;
+            made.iter().try_for_each(|directory| inherit_cpuset(directory, false))?;
+            if made.is_empty() {
+                inherit_cpuset(directory, true)?;
+            }
         }
         Ok(true)
     }
@@ -174,15 +177,18 @@ fn write_change(directory: &Path, change: &devices::Change) -> Result<()> {
     files::write_lines(&deny, change.deny.iter().map(String::as_str))
 }
 
-/// Gives a new group its parent's processors and memory nodes. A parent that has none yet is just being made by somebody
-/// else, and gets its own first.
-fn inherit_cpuset(directory: &Path) -> Result<()> {
+/// Gives a group its parent's processors and memory nodes: a new one, or one that somebody made in advance (`may_have`) where
+/// it has none. A parent that has none yet is just being made by somebody else, and gets its own first.
+fn inherit_cpuset(directory: &Path, may_have: bool) -> Result<()> {
     let Some(parent) = directory.parent() else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
+        if may_have && files::value(&directory.join(file))?.is_some_and(|own| !own.is_empty()) {
+            continue;
+        }
         let of_parent = || files::value(&parent.join(file)).map(Option::unwrap_or_default);
         let mut value = of_parent()?;
         if value.is_empty() {
-            inherit_cpuset(parent)?;
+            inherit_cpuset(parent, true)?;
             value = of_parent()?;
         }
         files::write(directory, file, &value)?;
