@@ -9,11 +9,13 @@
 mod support;
 
 mod capabilities;
+mod cgroups;
 mod checkpoint;
 mod commands;
 mod descriptors;
 mod devices;
 mod environment;
+mod events;
 mod exec;
 mod hooks;
 mod ids;
@@ -37,4 +39,5 @@ mod sockets;
 mod spec;
 mod supervisor;
 mod terminal;
+mod update;
 mod users;

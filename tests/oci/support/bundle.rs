@@ -23,6 +23,7 @@ const APPLETS: &[&str] = &[
     "date",
     "dd",
     "df",
+    "dirname",
     "dmesg",
     "echo",
     "env",
