@@ -150,10 +150,8 @@ fn a_terminal_is_given_through_the_console_socket() {
 fn a_network_namespace_from_outside_is_joined_again() {
     needs_criu!();
     let mut scene = Scene::counting();
-    let mut holder = Command::new("unshare").args(["-n", "sleep", "1000"]).spawn().unwrap();
-    let path = format!("/proc/{}/ns/net", holder.id());
-    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-    within(10, "the namespace is made", || (std::fs::read_link(&path).ok()? != own).then_some(()));
+    let holder = Holder::new();
+    let path = holder.path();
     scene.case.namespace("network", Some(std::path::Path::new(&path)));
     scene.start_counting();
     scene.there_and_back();
@@ -161,6 +159,36 @@ fn a_network_namespace_from_outside_is_joined_again() {
     let joined = std::fs::read_link(format!("/proc/{}/ns/net", scene.case.pid())).unwrap();
     assert_eq!(joined, std::fs::read_link(&path).unwrap());
     scene.case.delete_force().code(0);
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+}
+
+/// A process with a network namespace of its own; ends with the case.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn new() -> Self {
+        let mut command = Command::new("unshare");
+        // What it would hold open, whoever runs the suite would wait for.
+        command
+            .args(["-n", "sleep", "1000"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let holder = Self(command.spawn().unwrap());
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        within(10, "the namespace is made", || {
+            (std::fs::read_link(holder.path()).ok()? != own).then_some(())
+        });
+        holder
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.0.id())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
